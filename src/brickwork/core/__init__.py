@@ -1,0 +1,1 @@
+"""Nouns that every layer shares. Standard library only, so that any room may import it."""

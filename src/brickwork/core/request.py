@@ -1,0 +1,38 @@
+"""A request, what it may ask of the schedule, and how it may end."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from brickwork.core.ids import RequestId
+
+
+class Outcome(StrEnum):
+    """The terminal states of a request. Each accepted request reaches exactly one."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class SLO:
+    """What the caller asks of the schedule."""
+
+    deadline_s: float | None = None  # seconds after arrival; None: best effort, never refused for lateness
+    deterministic: bool = False  # never batch, so that the result is bit-equal whatever else runs
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One run of a workflow. `values` holds the validated, resolved scalar inputs."""
+
+    id: RequestId
+    workflow: str
+    values: tuple[tuple[str, "Scalar"], ...]
+    slo: SLO = SLO()
+    tenant: str = "default"
+
+
+Scalar = int | float | str | bool | tuple[int, int]
+"""A request input that travels by value. The pair is a size: (height_px, width_px)."""
