@@ -1,0 +1,1 @@
+"""The brain: pure decisions. Events in, actions out; no clock, no randomness, no I/O of its own."""

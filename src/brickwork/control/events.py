@@ -1,0 +1,93 @@
+"""What happens to control, in the past tense. Drivers (coordinator, sim) make these; nobody else does.
+
+Every event may arrive late or twice; `handle` answers such with the release of what the event brought, at most.
+"""
+
+from dataclasses import dataclass
+
+from brickwork.compiler.plan import Plan
+from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId, TaskId
+from brickwork.core.request import Request
+from brickwork.core.tensor import TensorHandle
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """`request.values` were validated against `plan.inputs`. Control owns the tensors from here on."""
+
+    request: Request
+    plan: Plan
+    tensors: tuple[tuple[str, TensorHandle], ...] = ()  # tensor inputs by name
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    request_id: RequestId
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorJoined:
+    executor: ExecutorId
+    device: str  # profile's name of the device type: "cpu-1", "h800"
+    memory_bytes: int  # budget for weights and activations
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorLost:
+    """Its process is proven dead, so its leases are gone; tensors that control owns survive it."""
+
+    executor: ExecutorId
+    reason: str  # "killed by signal 9"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoaded:
+    executor: ExecutorId
+    model: ModelId
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUnloaded:
+    executor: ExecutorId
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    executor: ExecutorId
+    model: ModelId
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnd:
+    """How one task of a batch ended."""
+
+    task_id: TaskId
+    attempt: int
+    status: str  # "done" | "failed" | "stopped"
+    outputs: tuple[TensorHandle, ...] = ()  # in the order of Program.results; control owns them from here on
+    error: str = ""  # one sentence that names node, model and cause
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReported:
+    """Tasks of a batch ended. A batch may report several times (rows with fewer steps leave early)."""
+
+    executor: ExecutorId
+    batch: BatchId
+    ends: tuple[TaskEnd, ...]
+    is_last: bool  # the executor is done with the batch
+    compute_s: float  # from start of the batch to this report, measured on the executor
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The time that `Control.next_wake_s()` asked for has come."""
+
+
+Event = (
+    RequestArrived | CancelRequested | ExecutorJoined | ExecutorLost
+    | ModelLoaded | ModelUnloaded | LoadFailed | BatchReported | Woke
+)  # fmt: skip
