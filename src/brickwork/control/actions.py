@@ -6,6 +6,7 @@ Orders to one executor are carried out by it in that order, so `Unload, Load, Di
 from dataclasses import dataclass
 
 from brickwork.compiler.plan import Program
+from brickwork.core.batch import TaskRun
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId, TaskId
 from brickwork.core.model import ModelSpec
 from brickwork.core.request import Outcome, Scalar
@@ -19,15 +20,6 @@ class Accept:
     request_id: RequestId
     predicted_finish_s: float  # on control's clock
     cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRun:
-    """One task of a batch, with everything its program needs. Handles stay owned by control."""
-
-    task_id: TaskId
-    attempt: int
-    args: tuple[Scalar | TensorHandle, ...]  # in the order of Program.params
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Every event may arrive late or twice; `handle` answers such with the release of 
 from dataclasses import dataclass
 
 from brickwork.compiler.plan import Plan
-from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId, TaskId
+from brickwork.core.batch import TaskEnd
+from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId
 from brickwork.core.request import Request
 from brickwork.core.tensor import TensorHandle
 
@@ -61,23 +62,12 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskEnd:
-    """How one task of a batch ended."""
-
-    task_id: TaskId
-    attempt: int
-    status: str  # "done" | "failed" | "stopped"
-    outputs: tuple[TensorHandle, ...] = ()  # in the order of Program.results; control owns them from here on
-    error: str = ""  # one sentence that names node, model and cause
-
-
-@dataclass(frozen=True, slots=True)
 class BatchReported:
     """Tasks of a batch ended. A batch may report several times (rows with fewer steps leave early)."""
 
     executor: ExecutorId
     batch: BatchId
-    ends: tuple[TaskEnd, ...]
+    ends: tuple[TaskEnd, ...]  # control owns their outputs from here on
     is_last: bool  # the executor is done with the batch
     compute_s: float  # from start of the batch to this report, measured on the executor
 

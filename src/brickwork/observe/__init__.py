@@ -1,0 +1,1 @@
+"""What happened and when: spans of executed nodes, and their export as a timeline."""

@@ -1,0 +1,1 @@
+"""Stage-plane messages between a coordinator and its executors, and their framing. Knows no policy."""
