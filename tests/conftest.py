@@ -1,23 +1,26 @@
-"""Fixtures that suites share."""
+"""What every suite shares: no test reaches a model hub or the user's cache; Hypothesis sets no deadline, for
+machines are loaded; `tiny_sd3` is a model directory that real classes read and run."""
 
-from __future__ import annotations
-
+import os
 from pathlib import Path
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, which reads it once
+
 import pytest
+from hypothesis import settings
+
+settings.register_profile("brickwork", deadline=None, print_blob=True)
+settings.load_profile("brickwork")
 
 
 @pytest.fixture(scope="session")
 def tiny_sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random SD3 directory that declares words, sizes and defaults. Do not write into it."""
-    from tests.support.tiny_sd3 import build_tiny_sd3
+    from support.tiny_sd3 import build_tiny_sd3
 
     return build_tiny_sd3(tmp_path_factory.mktemp("models") / "tiny-sd3")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests never read or write the user's cache."""
-    import os
-
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
