@@ -1,7 +1,7 @@
 """Goal: words behave as 64-bit atomics, alone and under real processes that hammer one word.
 
-Method: a model (plain integers) next to the words under Hypothesis; refusals by hand; then several processes on
-one memfd, whose total is exact only when every change is atomic.
+Method: a model (plain integers) next to the words under Hypothesis; refusals by hand; then several processes
+on one memfd, whose total is exact only when every change is atomic.
 """
 
 import mmap
