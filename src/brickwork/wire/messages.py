@@ -33,9 +33,7 @@ class WireProgram(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, program: Program) -> "WireProgram":
         body = tuple((None, item) if isinstance(item, Loop) else (item, None) for item in program.body)
-        return cls(
-            program.id, program.params, body, program.results, program.models, program.roles, program.work
-        )
+        return cls(program.id, program.params, body, program.results, program.models, program.roles, program.work)
 
     def program(self) -> Program:
         body = tuple(item for pair in self.body for item in pair if item is not None)

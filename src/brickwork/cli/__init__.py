@@ -1,0 +1,42 @@
+"""The `brickwork` command. One file a command; nothing heavy is imported before a command needs it."""
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+EXIT_FAILED = 1  # the request failed
+EXIT_USAGE = 2  # what was asked for is wrong: input, workflow, model directory
+EXIT_REJECTED = 75  # refused for now (EX_TEMPFAIL); the message says when to try again
+EXIT_INTERRUPTED = 130  # Ctrl-C
+
+
+def main() -> NoReturn:
+    """Entry point. Errors that users can cause end in one sentence, never in a traceback."""
+    from brickwork.core.errors import BrickworkError, InputError, ModelError, Rejected, WorkflowError
+
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        from brickwork.cli.app import app
+
+        app()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else EXIT_FAILED
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except Rejected as error:
+        print(f"refused: {error} Try again in {error.retry_after_s:.1f} s.", file=sys.stderr)
+        code = EXIT_REJECTED
+    except (InputError, WorkflowError, ModelError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except BrickworkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_FAILED
+    sys.exit(code)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,71 @@
+"""Which workflows the command line knows: the shipped ones by name, others as `module:name` or `file.py:name`."""
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from brickwork.core.errors import BrickworkError, WorkflowError
+from brickwork.workflow.api import Workflow
+
+
+def shipped_names() -> list[str]:
+    from brickwork.starter.workflows import WORKFLOWS
+
+    return list(WORKFLOWS)
+
+
+def find(name: str, model: Path | None) -> Workflow:
+    """The workflow called `name`.
+
+    model     directory that replaces the starter's, for shipped workflows
+    raises    WorkflowError for an unknown name, ModelError for a bad directory
+    """
+    if ":" in name:
+        if model is not None:
+            raise WorkflowError(f"{name}: --model is for shipped workflows; this one names its models itself")
+        return _from_module(name)
+    from brickwork.starter.workflows import WORKFLOWS
+
+    if name not in WORKFLOWS:
+        near = difflib.get_close_matches(name, WORKFLOWS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        known = ", ".join(WORKFLOWS)
+        raise WorkflowError(f"no workflow {name!r}.{hint} Known: {known}; your own: module:name or file.py:name.")
+    return WORKFLOWS[name](model) if model is not None else WORKFLOWS[name]()
+
+
+def _from_module(reference: str) -> Workflow:
+    source, _, attribute = reference.rpartition(":")
+    module = _from_file(Path(source)) if source.endswith(".py") else _imported(source)
+    workflow = getattr(module, attribute, None)
+    if not isinstance(workflow, Workflow):
+        names = [name for name, value in vars(module).items() if isinstance(value, Workflow)]
+        raise WorkflowError(f"{source} has no workflow {attribute!r}; it has: {', '.join(names) or 'none'}")
+    return workflow
+
+
+def _imported(name: str) -> ModuleType:
+    sys.path.insert(0, "")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise WorkflowError(f"cannot import {name}: {error}") from None
+    finally:
+        sys.path.remove("")
+
+
+def _from_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise WorkflowError(f"no such file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BrickworkError:
+        raise
+    except Exception as error:  # the user's own file: say what it raised, and where
+        raise WorkflowError(f"{path} raised {type(error).__name__}: {error}") from error
+    return module

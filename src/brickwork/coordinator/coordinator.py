@@ -1,0 +1,280 @@
+"""The live driver of one workflow set: tells control what happened, carries out what it orders.
+
+It decides nothing. Everything runs on one event loop, so control sees one event at a time. What it must get right is
+the border: a result is adopted into the coordinator's ownership before control hears of it, an executor's death is
+told only after everything that it sent before has been read and its leases have been reclaimed, and every order to an
+executor that has died since is dropped (control learns of the death and orders again).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+
+from brickwork.compiler.plan import Plan
+from brickwork.control import actions, events
+from brickwork.control.machine import Control
+from brickwork.coordinator.links import ExecutorLink, LinkEvents, Listener
+from brickwork.coordinator.runs import Progress, Result, Run
+from brickwork.coordinator.slots import Slots
+from brickwork.coordinator.values import output_of, output_types, pixels_of, put_array
+from brickwork.core.batch import TaskEnd
+from brickwork.core.clock import Clock
+from brickwork.core.errors import Cancelled, Rejected, RequestFailed, StaleHandle
+from brickwork.core.ids import ExecutorId, RequestId
+from brickwork.core.request import SLO, Outcome, Request, Scalar
+from brickwork.core.tensor import TensorHandle
+from brickwork.data.keeper import Keeper
+from brickwork.observe.spans import Timeline
+from brickwork.wire import messages
+
+log = logging.getLogger(__name__)
+
+MAX_SILENCE_S = 20.0
+"""An executor that sends no heartbeat for so long is stopped or stuck; it is killed and replaced. 80 heartbeats: a
+loading model may hold the interpreter for seconds on a busy machine."""
+"""How often silence is looked for is a quarter of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A validated request: scalars resolved, pictures still as the caller gave them."""
+
+    plan: Plan
+    values: Mapping[str, Scalar]
+    pictures: Mapping[str, object]
+    scalars: Mapping[str, Scalar]
+    slo: SLO
+
+
+class Coordinator:
+    """One workflow set. Use from its event loop only."""
+
+    def __init__(self, control: Control, keeper: Keeper, slots: Slots, listener: Listener, clock: Clock):
+        self._control = control
+        self._keeper = keeper
+        self._slots = slots
+        self._listener = listener
+        self._clock = clock
+        self._links: dict[ExecutorId, ExecutorLink] = {}
+        self._runs: dict[RequestId, Run] = {}
+        self._plans: dict[RequestId, Plan] = {}
+        self._numbers = count(1)
+        self._wake: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._defect = ""  # why no request can ever run; "" while one can
+        self.timeline = Timeline()
+
+    async def start(self) -> None:
+        """Listen, start the executors and wait until the first one has joined.
+
+        raises    RequestFailed with the executor's last words when none can be started
+        """
+        told = LinkEvents(self._joined, self._noticed, self._closed)
+        await self._listener.start(lambda: ExecutorLink(told, self._slots.tokens, self._clock.now_s))
+        await self._slots.start(self._lost, self._abandoned)
+        self._watch_silence()
+
+    async def close(self) -> None:
+        """Cancel what runs, stop every executor, free the arena. Idempotent."""
+        for timer in (self._wake, self._watch):
+            if timer is not None:
+                timer.cancel()
+        for run in list(self._runs.values()):
+            if not run.finished.done():
+                run.finished.set_exception(Cancelled(f"{run.request_id}: the cluster was closed"))
+        self._runs.clear()
+        for link in self._links.values():
+            link.send(messages.Shutdown())
+        await self._slots.close()
+        self._listener.close()
+
+    def submit(self, submission: Submission, on_progress: Callable[[Progress], None] | None = None) -> Run:
+        """Hand a request to control. The returned run's future ends with a Result or the reason why not.
+
+        raises    InputError for a picture that cannot be read, OutOfSpace when the arena is full, RequestFailed
+                  when no executor can be started
+        """
+        if self._defect:
+            raise RequestFailed(self._defect)
+        request_id = RequestId(f"r-{next(self._numbers)}")
+        plan = submission.plan
+        tensors = self._put_pictures(submission)
+        run = Run(request_id, self._clock.now_s(), on_progress)
+        self._runs[request_id], self._plans[request_id] = run, plan
+        request = Request(request_id, plan.workflow, tuple(submission.values.items()), submission.slo)
+        self._tell(events.RequestArrived(request, plan, tensors))
+        return run
+
+    def cancel(self, request_id: RequestId) -> None:
+        self._tell(events.CancelRequested(request_id))
+
+    def story(self, request_id: RequestId) -> list[str]:
+        return self._control.story(request_id)
+
+    def residency(self) -> dict[ExecutorId, list[str]]:
+        """Models that are loaded, by executor."""
+        executors = self._control.state.executors
+        return {executor: sorted(record.models) for executor, record in executors.items()}
+
+    # What happens -----------------------------------------------------------------------------------------------
+
+    def _tell(self, event: events.Event) -> None:
+        for action in self._control.handle(event, self._clock.now_s()):
+            self._carry_out(action)
+        self._arm_wake()
+
+    def _arm_wake(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        wake_s = self._control.next_wake_s()
+        if wake_s is not None:
+            delay_s = max(0.0, wake_s - self._clock.now_s())
+            self._wake = asyncio.get_running_loop().call_later(delay_s, self._tell, events.Woke())
+
+    def _joined(self, link: ExecutorLink) -> None:
+        assert link.executor is not None
+        self._links[link.executor] = link
+        slot = self._slots.joined(link.executor)
+        self._tell(events.ExecutorJoined(link.executor, slot.device, slot.memory_bytes))
+
+    def _noticed(self, link: ExecutorLink, notice: messages.Notice) -> None:
+        executor = link.executor
+        assert executor is not None
+        match notice:
+            case messages.Report():
+                self._reported(executor, notice)
+            case messages.Progress():
+                self._progressed(notice)
+            case messages.Loaded():
+                self._tell(events.ModelLoaded(executor, notice.model, notice.load_s))
+            case messages.Unloaded():
+                self._tell(events.ModelUnloaded(executor, notice.model))
+            case messages.LoadFailed():
+                self._tell(events.LoadFailed(executor, notice.model, notice.error))
+
+    def _reported(self, executor: ExecutorId, report: messages.Report) -> None:
+        self.timeline.extend(report.spans)
+        ends = tuple(self._adopt(executor, end) for end in report.ends)
+        self._tell(events.BatchReported(executor, report.batch, ends, report.is_last, report.compute_s))
+
+    def _adopt(self, executor: ExecutorId, end: TaskEnd) -> TaskEnd:
+        """Take over the results' leases from the executor that made them."""
+        holder = self._slots.holder(executor)
+        adopted: list[TensorHandle] = []
+        try:
+            for handle in end.outputs:
+                self._keeper.adopt(handle, holder)
+                adopted.append(handle)
+        except StaleHandle as error:
+            for handle in adopted:
+                self._keeper.store.release(handle)
+            return replace(end, status="failed", outputs=(), error=str(error))
+        return end
+
+    def _progressed(self, progress: messages.Progress) -> None:
+        request_id, _, task = progress.task_id.partition("/")
+        run = self._runs.get(RequestId(request_id))
+        if run is not None and run.on_progress is not None:
+            run.on_progress(Progress(run.request_id, task, progress.step, progress.steps))
+
+    def _closed(self, link: ExecutorLink) -> None:
+        """The connection ended, and with it all that the executor will ever say: make sure of its death."""
+        assert link.executor is not None
+        self._links.pop(link.executor, None)
+        self._slots.disconnected(link.executor)
+
+    def _lost(self, executor: ExecutorId, reason: str) -> None:
+        """The process is dead, everything that it sent has been read, and its leases are reclaimed."""
+        self._tell(events.ExecutorLost(executor, reason))
+
+    def _abandoned(self, reason: str) -> None:
+        """No executor is left and none can be started: nobody should wait for one."""
+        self._defect = f"No executor is left: {reason}"
+        for run in self._runs.values():
+            if not run.finished.done():
+                run.finished.set_exception(RequestFailed(f"{run.request_id}: {self._defect}"))
+
+    def _watch_silence(self) -> None:
+        for executor, link in list(self._links.items()):
+            if self._clock.now_s() - link.last_heard_s > MAX_SILENCE_S:
+                log.warning("executor %s sent nothing for %.0f s: killing it", executor, MAX_SILENCE_S)
+                self._slots.kill(executor)
+        self._watch = asyncio.get_running_loop().call_later(MAX_SILENCE_S / 4, self._watch_silence)
+
+    # What control orders ----------------------------------------------------------------------------------------
+
+    def _carry_out(self, action: actions.Action) -> None:
+        match action:
+            case actions.Dispatch():
+                self._dispatch(action)
+            case actions.Load():
+                self._send(action.executor, messages.Load(action.model))
+            case actions.Unload():
+                self._send(action.executor, messages.Unload(action.model))
+            case actions.Stop():
+                self._send(action.executor, messages.Stop(action.batch, action.task_id))
+            case actions.Release():
+                for handle in action.handles:
+                    self._keeper.store.release(handle)
+            case actions.Finish():
+                self._finish(action)
+            case actions.Accept():
+                pass
+
+    def _send(self, executor: ExecutorId, order: messages.Order) -> None:
+        link = self._links.get(executor)
+        if link is not None:
+            link.send(order)
+
+    def _dispatch(self, action: actions.Dispatch) -> None:
+        link = self._links.get(action.executor)
+        if link is None:
+            return
+        if action.program.id not in link.defined:
+            link.defined.add(action.program.id)
+            link.send(messages.Define(messages.WireProgram.of(action.program)))
+        link.send(messages.Run(action.batch, action.program.id, action.runs))
+
+    def _finish(self, action: actions.Finish) -> None:
+        run = self._runs.pop(action.request_id)
+        plan = self._plans.pop(action.request_id)
+        outputs = self._take_outputs(plan, action)
+        if run.finished.done():
+            return
+        match action.outcome:
+            case Outcome.SUCCEEDED:
+                run.finished.set_result(Result(run.request_id, outputs, self._clock.now_s() - run.submitted_s))
+            case Outcome.REJECTED:
+                run.finished.set_exception(Rejected(action.error, action.retry_after_s or 0.0))
+            case Outcome.CANCELLED:
+                run.finished.set_exception(Cancelled(f"{run.request_id} was cancelled"))
+            case Outcome.FAILED:
+                run.finished.set_exception(RequestFailed(f"{run.request_id} ({plan.workflow}): {action.error}"))
+
+    def _take_outputs(self, plan: Plan, action: actions.Finish) -> dict[str, object]:
+        """Copy the results out of the arena and release them."""
+        types = output_types(plan)
+        outputs: dict[str, object] = {}
+        for name, value in action.results:
+            if isinstance(value, TensorHandle):
+                outputs[name] = output_of(self._keeper.store, value, types[name].space)
+                self._keeper.store.release(value)
+            else:
+                outputs[name] = value
+        return outputs
+
+    def _put_pictures(self, submission: Submission) -> tuple[tuple[str, TensorHandle], ...]:
+        tensors: list[tuple[str, TensorHandle]] = []
+        declared = {item.name: item for item in submission.plan.inputs}
+        try:
+            for name, picture in submission.pictures.items():
+                array = pixels_of(declared[name], picture, submission.scalars)
+                tensors.append((name, put_array(self._keeper.store, array)))
+        except Exception:
+            for _, handle in tensors:
+                self._keeper.store.release(handle)
+            raise
+        return tuple(tensors)

@@ -1,0 +1,46 @@
+"""A request from its submission to its end, as the caller sees it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from brickwork.core.ids import RequestId
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one task of a request is. `steps` is 1 for tasks without a loop."""
+
+    request_id: RequestId
+    task: str  # name in the plan: "denoise"
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a request gave."""
+
+    request_id: RequestId
+    outputs: dict[str, Any]  # by result name: a PIL image, a numpy array, or a scalar
+    seconds: float  # from submission to result, on the coordinator
+
+    @property
+    def image(self) -> Any:
+        """The only output, or the one named "image", as a PIL image."""
+        if "image" in self.outputs:
+            return self.outputs["image"]
+        if len(self.outputs) == 1:
+            return next(iter(self.outputs.values()))
+        raise AttributeError(f"this workflow gives {', '.join(self.outputs)}; use .outputs[name]")
+
+
+@dataclass(slots=True)
+class Run:
+    """A submitted request on the event loop."""
+
+    request_id: RequestId
+    submitted_s: float
+    on_progress: Callable[[Progress], None] | None
+    finished: "asyncio.Future[Result]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())

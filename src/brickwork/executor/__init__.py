@@ -1,0 +1,1 @@
+"""One process per device: loads models, runs batches, reports. Decides nothing that control could decide."""

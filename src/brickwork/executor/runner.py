@@ -1,0 +1,212 @@
+"""Runs one batch of tasks: interprets their common program, steps their loops, delivers results row by row.
+
+Rows of a batch go through the program together, one model call for all. In a loop they may stand at different steps;
+a row that has finished its loop leaves at once, runs the rest of the program and is reported, while the others go on.
+A failure fails every row that has not been delivered yet: control runs them again, each alone.
+"""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+import torch
+
+from brickwork.compiler.plan import Program
+from brickwork.core.batch import TaskEnd
+from brickwork.core.errors import BrickworkError
+from brickwork.core.ids import ExecutorId, TaskId
+from brickwork.core.step import step_batch
+from brickwork.core.tensor import TensorHandle
+from brickwork.data.tensors import TensorStore
+from brickwork.executor.residency import Residency
+from brickwork.executor.rows import Row, open_row
+from brickwork.executor.tensors import put
+from brickwork.graph.ir import Loop, Node
+from brickwork.models.ops import Call, operations
+from brickwork.observe.spans import Span
+from brickwork.wire.messages import Notice, Progress, Report, Run
+
+MIN_PROGRESS_S = 0.05
+"""Least time between two Progress messages of a task: enough for an eye, nothing for the socket."""
+
+
+class NodeFailed(Exception):
+    """A node raised. The text names node, model and cause."""
+
+
+class Runner:
+    """Runs batches of one executor, one at a time.
+
+    send        where notices go; called from the thread that runs batches
+    stopped     task ids to give up, filled by the thread that reads orders
+    """
+
+    def __init__(
+        self,
+        executor: ExecutorId,
+        pid: int,
+        store: TensorStore,
+        residency: Residency,
+        send: Callable[[Notice], None],
+        stopped: set[tuple[int, str]],
+    ):
+        self._executor = executor
+        self._pid = pid
+        self._store = store
+        self._residency = residency
+        self._send = send
+        self._stopped = stopped
+
+    @torch.inference_mode()
+    def run(self, order: Run, program: Program) -> None:
+        """Run the batch and report every task of it exactly once."""
+        batch = _Batch(self, order, program)
+        try:
+            batch.open()
+            batch.execute(batch.rows, program.body)
+        except Exception as error:  # whatever the models raise, the executor lives on and says so
+            batch.fail(error)
+        finally:
+            batch.close()
+
+
+class _Batch:
+    """One run of a program by several rows."""
+
+    def __init__(self, runner: Runner, order: Run, program: Program):
+        self._runner = runner
+        self._order = order
+        self._program = program
+        self._operations = operations()
+        self._spans: list[Span] = []
+        self._start_s = monotonic()
+        self._progress_s = 0.0
+        self.rows: list[Row] = []
+        self._open: dict[TaskId, int] = {run.task_id: run.attempt for run in order.runs}  # tasks not reported yet
+
+    def open(self) -> None:
+        for run in self._order.runs:
+            self.rows.append(open_row(self._runner._store, self._program, run))
+        self._announce(self.rows, 0, 1)
+
+    def execute(self, rows: list[Row], items: Sequence[Node | Loop]) -> None:
+        """Take `rows` through `items` and deliver them."""
+        rows = self._without_stopped(rows)
+        for k, item in enumerate(items):
+            if not rows:
+                return
+            if isinstance(item, Loop):
+                return self._loop(item, rows, items[k + 1 :])
+            self._node(item, rows, step=-1)
+        self._deliver(rows)
+
+    def _loop(self, loop: Loop, rows: list[Row], rest: Sequence[Node | Loop]) -> None:
+        for row in rows:
+            row.step, row.stop = row.values[loop.start], row.values[loop.stop]
+            for carry in loop.carries:
+                row.values[f"{loop.name}.{carry.name}"] = row.values[carry.init]
+        self.execute([row for row in rows if row.step >= row.stop], rest)
+        while active := step_batch(self._without_stopped(rows)):
+            self._trip(loop, active)
+            self._announce(active)
+            self.execute([row for row in active if row.step >= row.stop], rest)
+
+    def _trip(self, loop: Loop, rows: list[Row]) -> None:
+        for row in rows:
+            row.values[f"{loop.name}.i"] = row.step
+        for node in loop.body:
+            self._node(node, rows, step=rows[0].step)
+        for row in rows:
+            carried = [row.values[carry.result] for carry in loop.carries]
+            for carry, value in zip(loop.carries, carried, strict=True):
+                row.values[f"{loop.name}.{carry.name}"] = value
+            row.step += 1
+
+    def _node(self, node: Node, rows: list[Row], step: int) -> None:
+        start_s = monotonic()
+        attrs = dict(node.attrs)
+        calls = [Call({use.port: row.values[use.value] for use in node.inputs}, attrs) for row in rows]
+        try:
+            model = self._runner._residency.model(node.model) if node.model else None
+            outputs = self._operations[node.op](model, calls)
+        except Exception as error:
+            on = f" on model {node.model}" if node.model else ""
+            raise NodeFailed(f"node {node.name} ({node.op}){on} raised {_sentence(error)}") from error
+        for row, values in zip(rows, outputs, strict=True):
+            for (port, _), value in zip(node.outputs, values, strict=True):
+                row.values[f"{node.name}.{port}"] = value
+        if node.model or step < 0:
+            self._span(node, rows, step, start_s)
+
+    def _deliver(self, rows: list[Row]) -> None:
+        """Put the results of `rows` into the arena and report them."""
+        ends = []
+        for row in rows:
+            outputs = self._put_results(row)
+            ends.append(TaskEnd(row.run.task_id, row.run.attempt, "done", outputs))
+            row.release()
+        self._report(ends)
+
+    def _put_results(self, row: Row) -> tuple[TensorHandle, ...]:
+        handles: list[TensorHandle] = []
+        try:
+            for name, _ in self._program.results:
+                handles.append(put(self._runner._store, row.values[name]))
+        except Exception:
+            for handle in handles:
+                self._runner._store.release(handle)
+            raise
+        for handle in handles:
+            self._runner._store.hand_over(handle)
+        return tuple(handles)
+
+    def _without_stopped(self, rows: list[Row]) -> list[Row]:
+        """Report the rows that were told to stop; return the others."""
+        if not self._runner._stopped:
+            return rows
+        ends = []
+        for row in rows:
+            task = row.run.task_id
+            if task in self._open and (self._order.batch, task) in self._runner._stopped:
+                row.is_stopped = True
+                row.release()
+                ends.append(TaskEnd(task, row.run.attempt, "stopped"))
+        if ends:
+            self._report(ends)
+        return [row for row in rows if not row.is_stopped]
+
+    def fail(self, error: Exception) -> None:
+        sentence = str(error) if isinstance(error, NodeFailed | BrickworkError) else _sentence(error)
+        self._report([TaskEnd(task, attempt, "failed", (), sentence) for task, attempt in self._open.items()])
+
+    def close(self) -> None:
+        for row in self.rows:
+            row.release()
+        for key in [key for key in self._runner._stopped if key[0] <= self._order.batch]:
+            self._runner._stopped.discard(key)
+
+    def _report(self, ends: list[TaskEnd]) -> None:
+        for end in ends:
+            del self._open[end.task_id]
+        spans, self._spans = tuple(self._spans), []
+        compute_s = monotonic() - self._start_s
+        self._runner._send(Report(self._order.batch, tuple(ends), not self._open, compute_s, spans))
+
+    def _announce(self, rows: list[Row], *fixed: int) -> None:
+        """Tell how far `rows` are, not more often than MIN_PROGRESS_S."""
+        now_s = monotonic()
+        if not fixed and now_s - self._progress_s < MIN_PROGRESS_S:
+            return
+        self._progress_s = now_s
+        for row in rows:
+            step, steps = fixed or (row.step, row.stop)
+            self._runner._send(Progress(row.run.task_id, step, steps))
+
+    def _span(self, node: Node, rows: list[Row], step: int, start_s: float) -> None:
+        tasks = tuple(row.run.task_id for row in rows)
+        executor, pid = self._runner._executor, self._runner._pid
+        self._spans.append(Span(executor, pid, node.op, node.model or "", tasks, step, start_s, monotonic()))
+
+
+def _sentence(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else '(no message)'}"

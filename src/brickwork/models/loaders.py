@@ -1,0 +1,47 @@
+"""From a ModelSpec to a model in memory: one loader per kind, local files only, safetensors only."""
+
+import importlib
+from typing import Any
+
+import torch
+
+from brickwork.core.errors import ModelError
+from brickwork.core.model import ModelSpec
+from brickwork.models.text import TextEncoder
+
+CLASSES = {
+    "clip_text": "transformers:CLIPTextModelWithProjection",
+    "t5_text": "transformers:T5EncoderModel",
+    "sd3_transformer": "diffusers:SD3Transformer2DModel",
+    "vae": "diffusers:AutoencoderKL",
+}
+TOKENIZERS = {"clip_text": "transformers:CLIPTokenizer", "t5_text": "transformers:T5TokenizerFast"}
+
+MODULES = ("torch", "diffusers", "transformers")
+"""What a forkserver imports before it forks, so that an executor starts in milliseconds."""
+
+
+def load(spec: ModelSpec) -> Any:
+    """Read the weights of `spec` into memory in its dtype, ready for inference.
+
+    raises    ModelError that names the directory, when files are missing or corrupt
+    """
+    if spec.kind not in CLASSES:
+        raise ModelError(f"{spec.id}: no loader for models of kind {spec.kind!r}")
+    try:
+        model = _pretrained(CLASSES[spec.kind], spec.path, torch_dtype=getattr(torch, spec.dtype))
+        model.eval().requires_grad_(False)
+        if spec.kind in TOKENIZERS:
+            tokenizer = _pretrained(TOKENIZERS[spec.kind], dict(spec.extras)["tokenizer"])
+            return TextEncoder(model, tokenizer)
+        return model
+    except ModelError:
+        raise
+    except Exception as error:  # the libraries raise many kinds for a broken file; all mean the same here
+        raise ModelError(f"{spec.id}: cannot load {spec.path}: {error}") from error
+
+
+def _pretrained(target: str, path: str, **options: Any) -> Any:
+    module, name = target.split(":")
+    cls = getattr(importlib.import_module(module), name)
+    return cls.from_pretrained(path, local_files_only=True, **options)

@@ -1,0 +1,19 @@
+"""Initial noise. Every request has a generator of its own, so its noise is the same in any batch and place."""
+
+import torch
+
+from brickwork.models.ops import Call, Op, Outputs
+
+
+def gaussian(_model: None, calls: list[Call]) -> list[Outputs]:
+    """seed, height, width -> latents [1, channels, height / 8, width / 8] float32, standard normal."""
+    return [(_draw(call),) for call in calls]
+
+
+def _draw(call: Call) -> torch.Tensor:
+    channels, over = int(call.attrs["channels"]), int(call.attrs["over"])
+    shape = (1, channels, call.args["height"] // over, call.args["width"] // over)
+    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(call.args["seed"]), dtype=torch.float32)
+
+
+OPS: dict[str, Op] = {"noise.gaussian": gaussian}
