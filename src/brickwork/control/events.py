@@ -31,6 +31,7 @@ class ExecutorJoined:
     executor: ExecutorId
     device: str  # profile's name of the device type: "cpu-1", "h800"
     memory_bytes: int  # budget for weights and activations
+    host: str = ""  # boot id of its host, as in TensorHandle.host; "" when all executors share one host
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""How long work takes and how much memory it needs, as data with sources."""
+"""How long things take: a table by (work, shape, rows, device), its files, and its correction by what is measured."""

@@ -1,0 +1,148 @@
+"""Derives every index and invariant of State again, from the records alone. Shares no code with what keeps them.
+
+Raises AssertionError with the name of what is wrong. Costs time in proportion to everything there is.
+"""
+
+from collections import Counter
+from math import isclose
+from typing import TYPE_CHECKING
+
+from brickwork.control.tasks import RUNNING, TERMINAL, TaskState
+
+if TYPE_CHECKING:
+    from brickwork.control.records import ExecutorRecord, RequestRecord, TaskRecord
+    from brickwork.control.state import State
+
+
+def check(state: "State") -> None:
+    for request in state.requests.values():
+        _request(state, request)
+        for task in request.tasks.values():
+            _task(state, task)
+    for executor in state.executors.values():
+        _executor(state, executor)
+    _batches(state)
+    _models(state)
+    _executor_indexes(state)
+    _ready(state)
+    _totals(state)
+
+
+def _request(state: "State", request: "RequestRecord") -> None:
+    tasks = list(request.tasks.values())
+    assert request.id not in state.finished, f"{request.id} is finished and not"
+    assert request.open == sum(task.state not in TERMINAL for task in tasks), f"{request.id}: open"
+    assert request.running == sum(task.state in RUNNING for task in tasks), f"{request.id}: running"
+    if request.ending:
+        assert request.running > 0, f"{request.id}: ends early, nothing of it runs, and it is still there"
+        assert all(task.state in (*TERMINAL, TaskState.STOPPING) for task in tasks), f"{request.id}: unwanted tasks"
+    else:
+        assert request.open > 0, f"{request.id}: all tasks ended and it is still there"
+        assert not any(task.state in (TaskState.FAILED, TaskState.CANCELLED) for task in tasks), f"{request.id}: stuck"
+    _values(request)
+
+
+def _values(request: "RequestRecord") -> None:
+    """Every owned tensor has exactly the readers it counts, and at least one."""
+    plan = request.facts.plan
+    expected: Counter[str] = Counter()
+    for task in request.tasks.values():
+        if task.state not in TERMINAL:
+            expected.update(set(task.plan.args))
+    if not request.ending:
+        expected.update({value for _, value in plan.outputs})
+    for name, value in request.values.items():
+        assert value.readers == expected[name] > 0, f"{request.id}: {name} counts {value.readers} readers"
+    for task in request.tasks.values():
+        if task.state in (TaskState.READY, *RUNNING):
+            for name in task.plan.args:
+                assert name in request.scalars or name in request.values, f"{task.id} lacks {name}"
+
+
+def _task(state: "State", task: "TaskRecord") -> None:
+    assert state.tasks[task.id] is task, f"{task.id}: not in the index"
+    undone = sum(task.request.tasks[name].state is not TaskState.DONE for name in task.plan.after)
+    assert task.missing == undone, f"{task.id}: counts {task.missing} missing inputs of {undone}"
+    assert (task.state is TaskState.WAITING) <= (task.missing > 0), f"{task.id}: waits for nothing"
+    assert (task.batch is not None) == (task.state in RUNNING), f"{task.id}: {task.state} in batch {task.batch}"
+    if task.batch is not None:
+        assert state.batches[task.batch].tasks[task.id] is task, f"{task.id}: not in its batch"
+    group = state.ready.groups.get(task.group)
+    queued = sum(entry[2] is task and entry[1] == task.attempt for entry in group.heap) if group else 0
+    if task.state is TaskState.READY:
+        assert queued == 1, f"{task.id}: ready, and queued {queued} times"
+
+
+def _executor(state: "State", executor: "ExecutorRecord") -> None:
+    weights = sum(replica.model.weight_bytes for replica in executor.replicas.values())
+    assert executor.weight_bytes == weights, f"{executor.id}: weight_bytes"
+    assert executor.free_bytes >= 0, f"{executor.id}: past its budget by {-executor.free_bytes} bytes"
+    if executor.batch is None:
+        assert executor.activation_bytes == 0, f"{executor.id}: idle, with activations"
+        return
+    batch = state.batches[executor.batch]
+    assert batch.executor == executor.id, f"{executor.id}: runs a batch of {batch.executor}"
+    for task in batch.tasks.values():
+        absent = set(task.program.models) - set(executor.replicas) - batch.lacks
+        assert not absent, f"{executor.id}: runs {task.id} without {absent}"
+
+
+def _batches(state: "State") -> None:
+    for batch in state.batches.values():
+        assert state.executors[batch.executor].batch == batch.id, f"batch {batch.id}: not in flight on its executor"
+        assert batch.id not in state.closed, f"batch {batch.id}: in flight and closed"
+        tasks = list(batch.tasks.values())
+        assert len({(task.program.id, task.shape) for task in tasks}) == 1, f"batch {batch.id}: unequal tasks"
+        alone = any(task.is_alone or task.request.request.slo.deterministic for task in tasks if task.batch == batch.id)
+        assert len(tasks) == 1 or not alone, f"batch {batch.id}: a task that must be alone is not"
+
+
+def _models(state: "State") -> None:
+    demand = Counter(
+        model for task in state.tasks.values() if task.state not in TERMINAL for model in task.program.models
+    )
+    idle, busy = set(), set()
+    for executor in state.executors.values():
+        for model in executor.replicas:
+            if executor.batch is None:
+                idle.add((model, (executor.id,)))
+            else:
+                busy.add((model, (executor.free_at_s, executor.id)))
+    wanted_or_somewhere = set(demand) | {model for model, _ in idle} | {model for model, _ in busy}
+    assert set(state.models) == wanted_or_somewhere, "models: not those that are wanted or somewhere"
+    assert {(model, key) for model, record in state.models.items() for key in record.idle_holders} == idle
+    assert {(model, key) for model, record in state.models.items() for key in record.busy_holders} == busy
+    for model, record in state.models.items():
+        assert record.demand == demand[model], f"{model}: demand {record.demand}, not {demand[model]}"
+
+
+def _executor_indexes(state: "State") -> None:
+    executors = state.executors.values()
+    idle = [executor for executor in executors if executor.batch is None]
+    busy = [executor for executor in executors if executor.batch is not None]
+    assert list(state.idle_by_free) == sorted((-e.free_bytes, e.id) for e in idle), "idle_by_free"
+    assert list(state.idle_by_budget) == sorted((-e.memory_bytes, e.id) for e in idle), "idle_by_budget"
+    assert list(state.by_budget) == sorted((-e.memory_bytes, e.id) for e in executors), "by_budget"
+    assert list(state.busy_by_free_at) == sorted((e.free_at_s, e.id) for e in busy), "busy_by_free_at"
+    assert state.devices == Counter(executor.device for executor in executors), "devices"
+
+
+def _ready(state: "State") -> None:
+    sizes = Counter(task.group for task in state.tasks.values() if task.state is TaskState.READY)
+    groups = state.ready.groups
+    assert {key: group.size for key, group in groups.items()} == sizes, "ready: group sizes"
+    if len(state.idle_by_free) or not state.executors:
+        assert all(group.parked for group in groups.values()), "ready: an idle executor and a group that wants it"
+    for group in groups.values():
+        if group.parked and group.parked.executor:
+            executor = state.executors[group.parked.executor]
+            assert executor.batch is not None, f"{group.key} waits for {executor.id}, which is idle"
+
+
+def _totals(state: "State") -> None:
+    open_tasks = [task for task in state.tasks.values() if task.state not in TERMINAL]
+    assert len(state.tasks) == sum(len(request.tasks) for request in state.requests.values()), "tasks"
+    work_s = sum(task.share_s for task in open_tasks)
+    deadline_work_s = sum(task.share_s for task in open_tasks if task.request.has_deadline)
+    assert isclose(state.work_s, work_s, rel_tol=1e-6, abs_tol=1e-6), "work_s"
+    assert isclose(state.deadline_work_s, deadline_work_s, rel_tol=1e-6, abs_tol=1e-6), "deadline_work_s"

@@ -1,0 +1,110 @@
+"""How long tasks and batches will take: the profile's figures times the correction learned so far.
+
+A batch of tasks with equal shapes runs each piece of work in trips (denoise steps); a task with fewer trips leaves
+early, so later trips have fewer rows and are shorter:
+
+    rows   4 4 4 4 2 2          two tasks of 4 trips and two rows each would end together;
+           a a a a              here b has 6 trips, a has 4: a ends after 4 calls of 4 rows,
+           b b b b b b          b after two more calls of 2 rows
+"""
+
+from collections.abc import Callable, Sequence
+
+from brickwork.compiler.instance import ConcreteWork
+from brickwork.compiler.plan import ProgramId
+from brickwork.control.batching import batch_limit
+from brickwork.core.model import ModelSpec
+from brickwork.profile.correction import Correction
+from brickwork.profile.table import Profile
+
+Works = tuple[ConcreteWork, ...]
+"""The profiled work of one task, in the order in which it runs."""
+
+CallSeconds = Callable[[str, str, int], float]
+"""Seconds of one call by (key, shape, rows)."""
+
+LOAD_KEY = "load/"
+"""Prefix of the correction keys of loads: f"{LOAD_KEY}{ModelSpec.profile}"."""
+
+
+class Estimate:
+    """Predictions for one profile and one correction."""
+
+    def __init__(self, profile: Profile, correction: Correction):
+        self._profile = profile
+        self._correction = correction
+        self._calls: dict[tuple[str, str, str, int], float] = {}  # uncorrected, as the profile never changes
+        self._bytes: dict[tuple[str, str, str, int], int] = {}
+        self._limits: dict[tuple[str, ProgramId, str], int] = {}
+
+    def call_s(self, device: str, key: str, shape: str, rows: int) -> float:
+        return self.raw_call_s(device, key, shape, rows) * self._correction.factor(device, key)
+
+    def raw_call_s(self, device: str, key: str, shape: str, rows: int) -> float:
+        """Uncorrected seconds of one call."""
+        call = (device, key, shape, rows)
+        if call not in self._calls:
+            self._calls[call] = self._profile.call_s(*call)
+        return self._calls[call]
+
+    def equal_batch_s(self, device: str, works: Works, size: int) -> float:
+        """Seconds of a batch of `size` tasks that all have these works."""
+        return sum(work.trips * self.call_s(device, work.key, work.shape, work.rows * size) for work in works)
+
+    def limit(self, device: str, program: ProgramId, shape: str, works: Works) -> int:
+        """Tasks of this program and shape that are worth running together; worked out once, with the first trips."""
+        known = (device, program, shape)
+        if known not in self._limits:
+            self._limits[known] = batch_limit(lambda size: self.equal_batch_s(device, works, size))
+        return self._limits[known]
+
+    def batch_s(self, device: str, batch: Sequence[Works]) -> float:
+        """Seconds until the last task of the batch is done."""
+        return max(ends_s(batch, lambda *call: self.call_s(device, *call)))
+
+    def raw_shares_s(self, device: str, batch: Sequence[Works]) -> dict[str, float]:
+        """Uncorrected seconds of the whole batch by work key."""
+        shares: dict[str, float] = {}
+        for column in zip(*batch, strict=True):
+            one = [(work,) for work in column]
+            seconds = max(ends_s(one, lambda *call: self.raw_call_s(device, *call)))
+            shares[column[0].key] = shares.get(column[0].key, 0.0) + seconds
+        return shares
+
+    def load_s(self, device: str, model: ModelSpec) -> float:
+        factor = self._correction.factor(device, LOAD_KEY + model.profile)
+        return self._profile.load_s(device, model) * factor
+
+    def raw_load_s(self, device: str, model: ModelSpec) -> float:
+        return self._profile.load_s(device, model)
+
+    def transfer_s(self, nbytes: int, same_host: bool) -> float:
+        return self._profile.transfer_s(nbytes, same_host)
+
+    def activation_bytes(self, device: str, works: Works, size: int) -> int:
+        """Memory beside the weights for `size` such tasks at once: the largest of its calls."""
+        return max((self._call_bytes(device, w.key, w.shape, w.rows * size) for w in works), default=0)
+
+    def _call_bytes(self, device: str, key: str, shape: str, rows: int) -> int:
+        call = (device, key, shape, rows)
+        if call not in self._bytes:
+            self._bytes[call] = self._profile.activation_bytes(*call)
+        return self._bytes[call]
+
+
+def ends_s(batch: Sequence[Works], call_s: CallSeconds) -> list[float]:
+    """When each task of a batch is done, in seconds from its start.
+
+    batch     per task its works; all have the same keys, shapes and rows, trips may differ
+    """
+    ends = [0.0] * len(batch)
+    for column in zip(*batch, strict=True):
+        work, left = column[0], len(column)
+        at_s, trips = 0.0, 0
+        for k in sorted(range(len(column)), key=lambda k: column[k].trips):
+            if column[k].trips > trips:
+                at_s += (column[k].trips - trips) * call_s(work.key, work.shape, work.rows * left)
+                trips = column[k].trips
+            ends[k] += at_s
+            left -= 1
+    return ends

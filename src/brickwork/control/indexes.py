@@ -1,0 +1,37 @@
+"""A sorted list of small tuples, for the few orders in which control looks executors up."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from itertools import islice
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=tuple)  # type: ignore[type-arg]
+
+
+class SortedKeys(Generic[K]):
+    """Distinct keys in rising order.
+
+    Finding a place is O(log n); making room moves pointers inside one list, under a microsecond for 1,000 keys.
+    """
+
+    def __init__(self) -> None:
+        self._keys: list[K] = []
+
+    def add(self, key: K) -> None:
+        insort(self._keys, key)
+
+    def remove(self, key: K) -> None:
+        """Take `key` out. raises KeyError when it is not there, which means that an index went wrong."""
+        place = bisect_left(self._keys, key)
+        if place == len(self._keys) or self._keys[place] != key:
+            raise KeyError(key)
+        del self._keys[place]
+
+    def first(self, count: int) -> list[K]:
+        return self._keys[:count]
+
+    def __iter__(self) -> Iterator[K]:
+        return islice(self._keys, None)
+
+    def __len__(self) -> int:
+        return len(self._keys)

@@ -1,0 +1,29 @@
+"""What goes with a transition of a task: counters, the ready queue, the story."""
+
+from brickwork.control.records import TaskRecord
+from brickwork.control.tasks import RUNNING, TABLE, TERMINAL, InvalidTransition, TaskState, Trigger
+from brickwork.control.turn import Turn
+
+
+def move(turn: Turn, task: TaskRecord, trigger: Trigger, reason: str = "") -> None:
+    """Take `task` through one transition of the table.
+
+    raises    InvalidTransition with the request's story when the table has none
+    """
+    state, request, before = turn.state, task.request, task.state
+    after = TABLE.get((before, trigger))
+    if after is None:
+        raise InvalidTransition(task.id, before, trigger, state.story.of(request.id))
+    task.state = after
+    turn.tell(request.id, f"{task.id} {before} -> {after}: {reason or trigger}")
+    if before is TaskState.READY:
+        state.ready.remove(task)
+    if before in RUNNING and after not in RUNNING:
+        task.batch = None
+        request.running -= 1
+    if after is TaskState.DISPATCHED:
+        request.running += 1
+    if after is TaskState.READY:
+        state.ready.push(task)
+    if after in TERMINAL:
+        state.end_task(task)

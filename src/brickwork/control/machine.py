@@ -1,0 +1,132 @@
+"""Control: one object that turns events into actions, the same in production and in the simulator.
+
+`handle` lets due times pass, gives the event to the one function that knows it, and then lets idle executors take
+what is ready. It reads no clock, draws no random number and does no I/O; equal events at equal times give equal
+actions.
+"""
+
+from brickwork.control import reports, requests
+from brickwork.control.actions import Action
+from brickwork.control.dispatch import dispatch_ready
+from brickwork.control.estimate import LOAD_KEY, Estimate
+from brickwork.control.events import (
+    BatchReported,
+    CancelRequested,
+    Event,
+    ExecutorJoined,
+    ExecutorLost,
+    LoadFailed,
+    ModelLoaded,
+    ModelUnloaded,
+    RequestArrived,
+    Woke,
+)
+from brickwork.control.policies import Policies
+from brickwork.control.records import ExecutorRecord
+from brickwork.control.state import State
+from brickwork.control.turn import Turn
+from brickwork.core.ids import RequestId
+from brickwork.profile.table import Profile
+
+
+class Control:
+    """Decides what runs where and when.
+
+    profile     what is known of speed and memory before anything ran
+    policies    the replaceable decisions
+    """
+
+    def __init__(self, profile: Profile, policies: Policies | None = None):
+        self.state = State()
+        self._policies = policies or Policies()
+        self._estimate = Estimate(profile, self.state.correction)
+
+    def handle(self, event: Event, now_s: float) -> list[Action]:
+        """Take in one event; returns the orders that follow, to be carried out in this order.
+
+        now_s     driver's clock, seconds; never less than in an earlier call
+        """
+        turn = Turn(self.state, self._estimate, self._policies, now_s, self._device(), _words(event))
+        self.state.ready.unpark_due(now_s)
+        match event:
+            case RequestArrived():
+                requests.arrive(turn, event)
+            case CancelRequested():
+                requests.cancel(turn, event)
+            case BatchReported():
+                reports.report(turn, event)
+            case ExecutorJoined():
+                _join(turn, event)
+            case ExecutorLost():
+                reports.lose(turn, event)
+            case ModelLoaded():
+                _loaded(turn, event)
+            case LoadFailed():
+                _load_failed(turn, event)
+            case ModelUnloaded() | Woke():
+                pass  # an unload counts from its order on; a wake only lets due times pass
+        dispatch_ready(turn)
+        return turn.actions
+
+    def next_wake_s(self) -> float | None:
+        """When control wants a Woke if nothing else happens before; None: never."""
+        return self.state.ready.recheck_s()
+
+    def story(self, request_id: RequestId) -> list[str]:
+        """What happened to a request and why, oldest first; old requests fall out of a bounded ring."""
+        return self.state.story.of(request_id)
+
+    def _device(self) -> str:
+        devices = self.state.devices
+        return min(devices, key=lambda device: (-devices[device], device), default="")
+
+
+def _join(turn: Turn, event: ExecutorJoined) -> None:
+    """Use a new executor. One that is known, or was lost, does not join again: each life has its own id."""
+    if event.executor in turn.state.executors or event.executor in turn.state.gone:
+        return
+    executor = ExecutorRecord(event.executor, event.device, event.memory_bytes, event.host)
+    turn.state.add_executor(executor)
+    turn.state.ready.unpark_all()
+
+
+def _loaded(turn: Turn, event: ModelLoaded) -> None:
+    """A replica is usable: learn from its time, and predict the batch behind it anew after the last load."""
+    executor = turn.state.executors.get(event.executor)
+    replica = executor.replicas.get(event.model) if executor else None
+    if executor is None or replica is None or replica.is_loaded:
+        return
+    replica.is_loaded = True
+    raw_s = turn.estimate.raw_load_s(executor.device, replica.model)
+    turn.state.correction.learn(executor.device, {LOAD_KEY + replica.model.profile: raw_s}, event.load_s)
+    if executor.batch is not None and all(other.is_loaded for other in executor.replicas.values()):
+        turn.state.expect_free_at(executor, turn.now_s + turn.state.batches[executor.batch].run_s)
+
+
+def _load_failed(turn: Turn, event: LoadFailed) -> None:
+    """The model is not there after all. The batch behind the load reports its own failure."""
+    executor = turn.state.executors.get(event.executor)
+    replica = executor.replicas.get(event.model) if executor else None
+    if executor is None or replica is None or replica.is_loaded:
+        return
+    if executor.batch is not None:
+        turn.state.batches[executor.batch].lacks.add(event.model)
+    turn.state.remove_replica(executor, event.model)
+
+
+def _words(event: Event) -> str:
+    """The event in a few words, for causes."""
+    name = type(event).__name__
+    match event:
+        case RequestArrived():
+            return f"{name} {event.request.id}"
+        case CancelRequested():
+            return f"{name} {event.request_id}"
+        case BatchReported():
+            return f"{name} {event.batch} by {event.executor}"
+        case ExecutorJoined() | ExecutorLost():
+            return f"{name} {event.executor}"
+        case ModelLoaded() | ModelUnloaded() | LoadFailed():
+            return f"{name} {event.model} on {event.executor}"
+        case Woke():
+            return name

@@ -1,0 +1,39 @@
+"""Whether a task fits an executor, and what would have to leave. Sizes only; which models leave is the policy's."""
+
+from brickwork.control.records import ExecutorRecord, TaskRecord
+from brickwork.control.residency import Resident
+from brickwork.control.turn import Turn
+from brickwork.core.ids import ModelId
+
+
+def need_bytes(turn: Turn, task: TaskRecord, device: str, size: int = 1) -> int:
+    """Weights and activations of a batch of `size` such tasks."""
+    return task.needs.weight_bytes + turn.estimate.activation_bytes(device, task.works, size)
+
+
+def too_large(turn: Turn, task: TaskRecord) -> str:
+    """A sentence when no executor seen so far could ever hold the task, else ""."""
+    largest = turn.state.largest_seen_bytes
+    if not largest or (need := need_bytes(turn, task, turn.device)) <= largest:
+        return ""
+    models = ", ".join(f"{model.id} ({model.weight_bytes:,} bytes)" for model in task.needs.models)
+    return (
+        f"Task {task.plan.name} of request {task.request.id} needs {need:,} bytes for {models or 'its tensors'} and "
+        f"activations, but the largest executor has a budget of {largest:,} bytes. Raise the memory budget of an "
+        "executor, or use a smaller model."
+    )
+
+
+def unloads(turn: Turn, task: TaskRecord, executor: ExecutorRecord, size: int) -> tuple[ModelId, ...] | None:
+    """What has to leave an idle executor before a batch of `size` such tasks; None when it cannot fit."""
+    needed = dict.fromkeys(task.program.models)
+    kept_bytes = sum(executor.replicas[model].model.weight_bytes for model in needed if model in executor.replicas)
+    missing_bytes = need_bytes(turn, task, executor.device, size) - kept_bytes - executor.free_bytes
+    if missing_bytes <= 0:
+        return ()
+    residents = [
+        Resident(model, replica.model.weight_bytes, replica.used_s, record.demand, record.replicas)
+        for model, replica in executor.replicas.items()
+        if model not in needed and (record := turn.state.models[model])
+    ]
+    return turn.policies.unload(residents, missing_bytes)

@@ -1,0 +1,39 @@
+"""Policy: which executor runs a batch? The one that would finish it first, busy ones included.
+
+If that is a busy executor, the group waits for it: loading a model twice costs more than it gains. The score adds what
+the choice takes from others: models that have to go and are still wanted must be loaded again later.
+
+Which executors are looked at (16 at most) is decided by `candidates.py` from indexes; here they are only compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from brickwork.core.ids import ExecutorId
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One executor as a place for one batch. All in seconds from now."""
+
+    executor: ExecutorId
+    is_idle: bool
+    wait_s: float  # until it is idle, and done with what already waits for it
+    load_s: float  # models that it lacks
+    transfer_s: float  # inputs that lie on another host
+    run_s: float  # the batch itself
+    displaced_s: float  # loading again what has to be unloaded and is still wanted
+
+    @property
+    def finish_s(self) -> float:
+        return self.wait_s + self.load_s + self.transfer_s + self.run_s
+
+
+def place_by_least_finish(spots: Sequence[Spot]) -> Spot | None:
+    """The best of a few executors, None when there is none.
+
+    Ties go to an idle executor, then to the smaller id.
+    source    DiFlow, score of eligible workers (queue + load + transfer + execution); differs: few candidates, and what
+              is displaced counts
+    """
+    return min(spots, key=lambda s: (s.finish_s + s.displaced_s, not s.is_idle, s.executor), default=None)

@@ -1,0 +1,29 @@
+"""Policy: in which order do ready tasks run? By least laxity.
+
+Laxity is how long a task can wait and still let its request meet its deadline: deadline - now - remaining critical
+path. `now` is the same for all, so the order is by latest start, deadline - remaining path, which never changes and
+needs no re-sorting. Requests without a deadline get a soft one, so that urgent ones pass them, but only so long.
+"""
+
+from brickwork.control.records import Rank
+
+SOFT_WAIT_S = 30.0
+"""A best-effort request ranks as if it had to start at most this long after its arrival. The bound on starvation: work
+that arrives later than that, with the same or a later latest start, never passes it."""
+
+
+def soft_deadline_s(arrived_s: float, path_s: float) -> float:
+    """The deadline by which a best-effort request is ranked; missing it means nothing."""
+    return arrived_s + path_s + SOFT_WAIT_S
+
+
+def rank_by_laxity(due_s: float, remaining_s: float, number: int, position: int) -> Rank:
+    """Place of a task among all ready tasks, smallest first.
+
+    due_s         deadline of its request, hard or soft
+    remaining_s   critical path from the start of the task to the end of its request
+    number        of the request's arrival; breaks ties in favour of the older
+    position      of the task in its plan
+    source        DiFlow orders by (arrival, depth); differs: deadlines, and depth in seconds
+    """
+    return (due_s - remaining_s, number, position)

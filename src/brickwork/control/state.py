@@ -1,0 +1,240 @@
+"""All that control remembers, and the indexes by which it finds it again.
+
+The methods here keep each index true while one fact changes; they decide nothing. `check()` derives everything
+again from the records alone (`check.py`), after every event in tests and simulations.
+"""
+
+from typing import TypeVar
+
+from brickwork.compiler.plan import Plan
+from brickwork.control import check
+from brickwork.control.facts import PlanFacts
+from brickwork.control.indexes import SortedKeys
+from brickwork.control.ready import ReadyQueue
+from brickwork.control.records import (
+    BatchRecord,
+    ExecutorRecord,
+    ModelRecord,
+    ReplicaRecord,
+    RequestRecord,
+    TaskRecord,
+)
+from brickwork.control.story import Story
+from brickwork.core.ids import BatchId, ExecutorId, ModelId, PlanId, RequestId, TaskId
+from brickwork.core.model import ModelSpec
+from brickwork.profile.correction import Correction
+
+MAX_CLOSED = 4096
+"""Finished batches and requests whose late or repeated messages are still recognised. A report about an older batch
+is ignored: its tensors leak until their executor's leases end, which harms less than releasing them twice."""
+
+MAX_PLANS = 256
+"""Plans whose facts are kept; the one that came first is worked out again when it returns."""
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class State:
+    """The one mutable thing of control; changed inside `Control.handle` only."""
+
+    def __init__(self) -> None:
+        self.requests: dict[RequestId, RequestRecord] = {}  # accepted and not finished
+        self.tasks: dict[TaskId, TaskRecord] = {}  # of those requests
+        self.executors: dict[ExecutorId, ExecutorRecord] = {}  # joined and not lost
+        self.batches: dict[BatchId, BatchRecord] = {}  # in flight
+        self.models: dict[ModelId, ModelRecord] = {}  # wanted or somewhere
+        self.ready = ReadyQueue()  # exactly the READY tasks
+        self.correction = Correction()
+        self.story = Story()
+
+        self.idle_by_free: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-free bytes, id) of the idle
+        self.idle_by_budget: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-memory bytes, id) of the idle
+        self.by_budget: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-memory bytes, id) of all
+        self.busy_by_free_at: SortedKeys[tuple[float, ExecutorId]] = SortedKeys()  # (free_at_s, id) of the busy
+        self.largest_seen_bytes = 0  # largest budget of any executor so far
+        self.devices: dict[str, int] = {}  # device -> executors that have it
+
+        self.work_s = 0.0  # sum of share_s over tasks not ended
+        self.deadline_work_s = 0.0  # of those, of requests with a deadline
+
+        self.finished: dict[RequestId, None] = {}  # the last MAX_CLOSED
+        self.closed: dict[BatchId, set[tuple[TaskId, int]]] = {}  # the last MAX_CLOSED, with the ends seen
+        self.gone: dict[ExecutorId, None] = {}  # the last MAX_CLOSED executors that were lost
+        self.forgotten = BatchId(0)  # highest id that left `closed`
+        self._facts: dict[PlanId, PlanFacts] = {}
+        self._requests = 0
+        self._batches = 0
+
+    def check(self) -> None:
+        """Raise AssertionError, naming what is wrong, unless every index and invariant holds. O(everything)."""
+        check.check(self)
+
+    def facts(self, plan: Plan) -> PlanFacts:
+        if plan.id not in self._facts:
+            if len(self._facts) >= MAX_PLANS:
+                del self._facts[next(iter(self._facts))]
+            self._facts[plan.id] = PlanFacts(plan)
+        return self._facts[plan.id]
+
+    def next_request_number(self) -> int:
+        self._requests += 1
+        return self._requests
+
+    def next_batch_id(self) -> BatchId:
+        self._batches += 1
+        return BatchId(self._batches)
+
+    # requests and tasks
+
+    def add_request(self, request: RequestRecord) -> None:
+        self.requests[request.id] = request
+        request.open = len(request.tasks)
+        for task in request.tasks.values():
+            self.tasks[task.id] = task
+            self._add_work(task, task.share_s)
+            for model in task.program.models:
+                self.models.setdefault(model, ModelRecord()).demand += 1
+
+    def end_task(self, task: TaskRecord) -> None:
+        """Account for a task that reached a terminal state."""
+        task.request.open -= 1
+        self._add_work(task, -task.share_s)
+        for model in task.program.models:
+            self.models[model].demand -= 1
+            self._forget_model(model)
+
+    def remove_request(self, request: RequestRecord) -> None:
+        del self.requests[request.id]
+        for task in request.tasks.values():
+            del self.tasks[task.id]
+        if not self.requests:  # leave no rounding behind
+            self.work_s = self.deadline_work_s = 0.0
+        self.remember_finished(request.id)
+
+    def remember_finished(self, request_id: RequestId) -> None:
+        _remember(self.finished, request_id, None)
+
+    def _add_work(self, task: TaskRecord, share_s: float) -> None:
+        self.work_s += share_s
+        if task.request.has_deadline:
+            self.deadline_work_s += share_s
+
+    # executors and replicas
+
+    def add_executor(self, executor: ExecutorRecord) -> None:
+        self.executors[executor.id] = executor
+        self.devices[executor.device] = self.devices.get(executor.device, 0) + 1
+        self.largest_seen_bytes = max(self.largest_seen_bytes, executor.memory_bytes)
+        self.by_budget.add((-executor.memory_bytes, executor.id))
+        self._index(executor)
+
+    def remove_executor(self, executor: ExecutorRecord) -> None:
+        """Forget an executor without a batch, with its replicas."""
+        for model in list(executor.replicas):
+            self.remove_replica(executor, model)
+        self._unindex(executor)
+        self.by_budget.remove((-executor.memory_bytes, executor.id))
+        self.devices[executor.device] -= 1
+        if self.devices[executor.device] == 0:
+            del self.devices[executor.device]
+        del self.executors[executor.id]
+        _remember(self.gone, executor.id, None)
+
+    def add_replica(self, executor: ExecutorRecord, model: ModelSpec, now_s: float) -> None:
+        self._unindex(executor)
+        executor.replicas[model.id] = ReplicaRecord(model, is_loaded=False, used_s=now_s)
+        executor.weight_bytes += model.weight_bytes
+        self.models.setdefault(model.id, ModelRecord())
+        self._index(executor)
+
+    def remove_replica(self, executor: ExecutorRecord, model: ModelId) -> None:
+        self._unindex(executor)
+        executor.weight_bytes -= executor.replicas.pop(model).model.weight_bytes
+        self._index(executor)
+        self._forget_model(model)
+
+    def replicas(self, model: ModelId) -> int:
+        """Executors that hold the model, or have it on order."""
+        record = self.models.get(model)
+        return record.replicas if record else 0
+
+    def first_free_s(self, now_s: float) -> float:
+        """Seconds until an executor is idle, by prediction; 0 when one is, or none is there."""
+        if len(self.idle_by_free) or not len(self.busy_by_free_at):
+            return 0.0
+        return max(0.0, self.busy_by_free_at.first(1)[0][0] - now_s)
+
+    def expect_free_at(self, executor: ExecutorRecord, free_at_s: float) -> None:
+        """Correct the predicted end of the batch in flight."""
+        self._unindex(executor)
+        executor.free_at_s = free_at_s
+        self._index(executor)
+
+    def start_batch(self, batch: BatchRecord, free_at_s: float, activation_bytes: int) -> None:
+        executor = self.executors[batch.executor]
+        self._unindex(executor)
+        self.batches[batch.id] = batch
+        executor.batch, executor.free_at_s, executor.activation_bytes = batch.id, free_at_s, activation_bytes
+        self._index(executor)
+
+    def close_batch(self, batch: BatchRecord) -> None:
+        """The executor is done with the batch, or gone; it is idle from here on."""
+        executor = self.executors[batch.executor]
+        self._unindex(executor)
+        del self.batches[batch.id]
+        executor.batch, executor.activation_bytes = None, 0
+        self._index(executor)
+        self._remember_batch(batch.id, batch.seen)
+
+    def seen_ends(self, batch: BatchId) -> set[tuple[TaskId, int]] | None:
+        """Ends already reported of a batch that is not in flight; None when it is too old to know."""
+        if batch not in self.closed:
+            if batch <= self.forgotten:
+                return None
+            self._remember_batch(batch, set())
+        return self.closed[batch]
+
+    def _remember_batch(self, batch: BatchId, seen: set[tuple[TaskId, int]]) -> None:
+        if (dropped := _remember(self.closed, batch, seen)) is not None:
+            self.forgotten = max(self.forgotten, dropped)
+
+    def _index(self, executor: ExecutorRecord) -> None:
+        if executor.batch is None:
+            self.idle_by_free.add((-executor.free_bytes, executor.id))
+            self.idle_by_budget.add((-executor.memory_bytes, executor.id))
+        else:
+            self.busy_by_free_at.add((executor.free_at_s, executor.id))
+        for model in executor.replicas:
+            if executor.batch is None:
+                self.models[model].idle_holders.add((executor.id,))
+            else:
+                self.models[model].busy_holders.add((executor.free_at_s, executor.id))
+
+    def _unindex(self, executor: ExecutorRecord) -> None:
+        if executor.batch is None:
+            self.idle_by_free.remove((-executor.free_bytes, executor.id))
+            self.idle_by_budget.remove((-executor.memory_bytes, executor.id))
+        else:
+            self.busy_by_free_at.remove((executor.free_at_s, executor.id))
+        for model in executor.replicas:
+            if executor.batch is None:
+                self.models[model].idle_holders.remove((executor.id,))
+            else:
+                self.models[model].busy_holders.remove((executor.free_at_s, executor.id))
+
+    def _forget_model(self, model: ModelId) -> None:
+        record = self.models[model]
+        if record.demand == 0 and record.replicas == 0:
+            del self.models[model]
+
+
+def _remember(ring: dict[K, V], key: K, value: V) -> K | None:
+    """Put into a bounded ring; returns the key that had to leave, or None."""
+    ring[key] = value
+    if len(ring) <= MAX_CLOSED:
+        return None
+    oldest = next(iter(ring))
+    del ring[oldest]
+    return oldest

@@ -1,0 +1,52 @@
+"""What happened to each request and why, in a bounded ring.
+
+Lines are kept as they come (an action, or a sentence) and written out only when somebody asks, since telling must
+cost little on every event and reading happens after something went wrong.
+"""
+
+from collections import deque
+
+from brickwork.control.actions import Accept, Action, Dispatch, Finish, Load, Release, Stop, Unload
+from brickwork.core.ids import RequestId
+
+MAX_LINES = 20_000
+"""Lines kept over all requests: some 1,000 requests of three tasks, a few MB."""
+
+
+class Story:
+    """A ring of (time, request, what happened)."""
+
+    def __init__(self, max_lines: int = MAX_LINES):
+        self._lines: deque[tuple[float, RequestId, Action | str]] = deque(maxlen=max_lines)
+
+    def tell(self, now_s: float, request_id: RequestId, what: "Action | str") -> None:
+        self._lines.append((now_s, request_id, what))
+
+    def of(self, request_id: RequestId) -> list[str]:
+        """The lines about one request, oldest first; scans the ring."""
+        return [f"{now_s:.6f} {_written(what)}" for now_s, about, what in self._lines if about == request_id]
+
+
+def _written(what: "Action | str") -> str:
+    if isinstance(what, str):
+        return what
+    return f"{type(what).__name__} {_detail(what)} <- {what.cause}"
+
+
+def _detail(action: Action) -> str:
+    match action:
+        case Accept():
+            return f"{action.request_id}, finish predicted at {action.predicted_finish_s:.3f}"
+        case Dispatch():
+            runs = ", ".join(f"{run.task_id}#{run.attempt}" for run in action.runs)
+            return f"batch {action.batch} to {action.executor}: {runs}"
+        case Load():
+            return f"{action.model.id} on {action.executor}"
+        case Unload():
+            return f"{action.model} on {action.executor}"
+        case Stop():
+            return f"{action.task_id} of batch {action.batch} on {action.executor}"
+        case Release():
+            return f"{len(action.handles)} tensors"
+        case Finish():
+            return f"{action.request_id} {action.outcome}" + (f": {action.error}" if action.error else "")

@@ -1,0 +1,36 @@
+"""Corrects predictions by what was measured: per (device, key) a moving average of measured / predicted.
+
+The profile stays as it was written; the factors live in control's State and multiply what the profile says. The first
+measurement counts fully, later ones with weight ALPHA, and a factor never leaves 1/LIMIT .. LIMIT, so that one
+outlier (a suspended machine) cannot make a model look free or endless.
+"""
+
+ALPHA = 0.2
+"""Weight of a new measurement: the last dozen or so count. 1.0 would follow noise, 0.01 would not follow a change."""
+
+LIMIT = 100.0
+"""Furthest that a guess is believed to be wrong, either way."""
+
+
+class Correction:
+    """Factors by which predicted seconds are multiplied. Mutated by `learn` only."""
+
+    def __init__(self) -> None:
+        self._factors: dict[tuple[str, str], float] = {}
+
+    def factor(self, device: str, key: str) -> float:
+        return self._factors.get((device, key), 1.0)
+
+    def learn(self, device: str, shares: dict[str, float], measured_s: float) -> None:
+        """Take in that work predicted (uncorrected) as `shares` seconds by key took `measured_s` in all.
+
+        Which key was off is not known, so each moves towards the common ratio in proportion to its share.
+        """
+        predicted_s = sum(shares.values())
+        if predicted_s <= 0.0 or measured_s <= 0.0:
+            return
+        ratio = min(max(measured_s / predicted_s, 1.0 / LIMIT), LIMIT)
+        for key, share_s in shares.items():
+            known = self._factors.get((device, key))
+            weight = ALPHA * share_s / predicted_s
+            self._factors[device, key] = ratio if known is None else known + weight * (ratio - known)

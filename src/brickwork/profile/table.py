@@ -1,0 +1,120 @@
+"""Latency and memory of model calls, as an immutable table.
+
+A *call* runs one piece of work (`f"{ModelSpec.profile}/{op}"`) once, at a concrete shape (`"16x8x8"`), for some rows.
+The table holds a curve over rows for each (device, work, shape) that was measured. What was not measured is guessed,
+always in the same way, and the guess is corrected online (`profile.correction`):
+
+    rows between two points      straight line; beyond the last point, the last slope goes on
+    a shape not in the table     the nearest shape of the work, scaled by the number of elements
+    a work not in the table      Defaults.call_s per row
+    a device not in the table    the table's first device
+
+It knows neither plans nor executors; it only answers questions about single calls, loads and transfers.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from brickwork.core.model import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A quantity by number of rows: (rows, value) points, rows rising, at least one."""
+
+    points: tuple[tuple[int, float], ...]
+
+    def at(self, rows: int) -> float:
+        """Value at `rows` >= 1, on the straight line between the two nearest points."""
+        points = self.points
+        if len(points) == 1:
+            return points[0][1] * rows / points[0][0]
+        right = min(max(bisect_left(points, rows, key=lambda point: point[0]), 1), len(points) - 1)
+        (rows_a, value_a), (rows_b, value_b) = points[right - 1], points[right]
+        return max(0.0, value_a + (value_b - value_a) * (rows - rows_a) / (rows_b - rows_a))
+
+
+@dataclass(frozen=True, slots=True)
+class CallProfile:
+    """One work at one shape on one device."""
+
+    seconds: Curve
+    activation_bytes: Curve | None = None  # peak beside the weights; None: not measured
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProfile:
+    calls: Mapping[str, Mapping[str, CallProfile]]  # work key -> shape -> profile
+    load_base_s: float  # part of a load that does not depend on its size
+    load_bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkProfile:
+    base_s: float
+    bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What is assumed of work that nobody measured."""
+
+    call_s: float = 0.05  # per row and call; wrong by much for most models, and corrected by the first batch
+    activation_bytes_per_element: float = 256.0  # of the work's main shape, per row: some 64 fp32 maps of its size
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What control and simulator know of speed before anything ran."""
+
+    devices: Mapping[str, DeviceProfile]  # at least one; the first stands in for devices that are not listed
+    local: LinkProfile = LinkProfile(base_s=0.0, bytes_per_s=2.0e10)  # mapped, not copied: page faults only
+    remote: LinkProfile = LinkProfile(base_s=1.0e-4, bytes_per_s=1.1e9)  # TCP on 10 GbE, notes of the papers
+    defaults: Defaults = field(default_factory=Defaults)
+
+    def call_s(self, device: str, key: str, shape: str, rows: int) -> float:
+        """Seconds of one call of work `key` at `shape` with `rows` rows on `device`."""
+        found, scale = self._find(device, key, shape)
+        return found.seconds.at(rows) * scale if found else self.defaults.call_s * rows
+
+    def activation_bytes(self, device: str, key: str, shape: str, rows: int) -> int:
+        """Memory that such a call needs beside the weights."""
+        found, scale = self._find(device, key, shape)
+        if found and found.activation_bytes:
+            return int(found.activation_bytes.at(rows) * scale)
+        return int(self.defaults.activation_bytes_per_element * elements(shape) * rows)
+
+    def load_s(self, device: str, model: ModelSpec) -> float:
+        """Seconds from the order to load `model` until it is usable."""
+        profile = self._device(device)
+        return profile.load_base_s + model.weight_bytes / profile.load_bytes_per_s
+
+    def transfer_s(self, nbytes: int, same_host: bool) -> float:
+        """Seconds until `nbytes` that lie on one host are readable on the same or another one."""
+        link = self.local if same_host else self.remote
+        return link.base_s + nbytes / link.bytes_per_s
+
+    def _device(self, device: str) -> DeviceProfile:
+        return self.devices.get(device) or next(iter(self.devices.values()))
+
+    def _find(self, device: str, key: str, shape: str) -> tuple[CallProfile | None, float]:
+        """The measured call nearest to the wanted one, and the factor from its size to the wanted size."""
+        shapes = self._device(device).calls.get(key)
+        if not shapes:
+            return None, 1.0
+        if shape in shapes:
+            return shapes[shape], 1.0
+        wanted = elements(shape)
+        nearest = min(shapes, key=lambda known: (_ratio(elements(known), wanted), known))
+        return shapes[nearest], wanted / elements(nearest)
+
+
+def elements(shape: str) -> int:
+    """Number of elements of a written shape: "16x8x8" has 1,024, "" (a scalar) has 1."""
+    return prod(int(size) for size in shape.split("x")) if shape else 1
+
+
+def _ratio(a: int, b: int) -> float:
+    return max(a / b, b / a)
