@@ -1,0 +1,1 @@
+"""A module for the forkserver to load before it forks."""
