@@ -13,7 +13,7 @@ class ExecutorConfig:
     holder: int  # its bit in the arena's block words
     address: str  # Unix socket of the coordinator
     token: str  # secret for Hello
-    arena_fd: int  # inherited memfd of the host's arena
     threads: int  # torch threads
     memory_bytes: int  # budget for weights
+    arena_fd: int = -1  # memfd of the host's arena; the fleet sets the number under which the process has it
     heartbeat_s: float = 0.25

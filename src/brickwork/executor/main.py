@@ -8,7 +8,7 @@ import os
 import queue
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -16,11 +16,11 @@ from brickwork.core.errors import BrickworkError
 from brickwork.executor.config import ExecutorConfig
 from brickwork.executor.link import Link
 from brickwork.wire import messages
-from brickwork.wire.messages import Define, Heartbeat, Hello, Load, LoadFailed, Order, Run, Shutdown, Stop, Unload
+from brickwork.wire.messages import Define, Heartbeat, Hello, Load, LoadFailed, Order, Run, Stop, Unload
 
 
-def main(config: dict[str, Any]) -> None:
-    """Run until the coordinator says Shutdown or goes away. Returns normally in both cases."""
+def main(config: dict[str, Any]) -> NoReturn:
+    """Run until the connection to the coordinator ends, which ends the process."""
     Executor(msgspec.convert(config, ExecutorConfig)).run()
 
 
@@ -33,14 +33,14 @@ class Executor:
         self._stopped: set[tuple[int, str]] = set()
         self._link = Link(config.address)
 
-    def run(self) -> None:
+    def run(self) -> NoReturn:
         config = self._config
         self._link.send(Hello(messages.VERSION, config.executor, config.token, os.getpid()))
         threading.Thread(target=self._beat, daemon=True, name="beating").start()
         worker = self._worker()
         threading.Thread(target=self._read, daemon=True, name="reading").start()
-        while not isinstance(order := self._orders.get(), Shutdown):
-            worker.obey(order)
+        while True:
+            worker.obey(self._orders.get())
 
     def _worker(self) -> "Worker":
         import torch

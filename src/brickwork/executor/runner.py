@@ -91,9 +91,9 @@ class _Batch:
     def execute(self, rows: list[Row], items: Sequence[Node | Loop]) -> None:
         """Take `rows` through `items` and deliver them."""
         rows = self._without_stopped(rows)
+        if not rows:
+            return
         for k, item in enumerate(items):
-            if not rows:
-                return
             if isinstance(item, Loop):
                 return self._loop(item, rows, items[k + 1 :])
             self._node(item, rows, step=-1)

@@ -1,0 +1,142 @@
+"""Measure a profile: run a workflow's programs on this machine's executor code, batch by batch, and time every call.
+
+    python -m brickwork.executor.measure -o profile.yaml            # the starter, about two minutes on one core
+
+Everything but the sockets is what an executor runs: the same runner, arena and models. Figures are medians over
+`--repeats` runs after one warm-up, by rows of a model call; loading is timed from a warm page cache.
+"""
+
+import argparse
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from time import monotonic
+
+import torch
+
+from brickwork.compiler.instance import resolve, task_work
+from brickwork.compiler.plan import Plan, PlanTask
+from brickwork.core.batch import TaskRun
+from brickwork.core.ids import BatchId, ExecutorId, ModelId, TaskId
+from brickwork.core.request import Scalar
+from brickwork.core.tensor import TensorHandle
+from brickwork.data.arena import Arena
+from brickwork.data.keeper import Keeper
+from brickwork.data.tensors import TensorStore
+from brickwork.executor.residency import Residency
+from brickwork.executor.runner import Runner
+from brickwork.observe.spans import Span
+from brickwork.profile.files import write_profile
+from brickwork.profile.table import CallProfile, Curve, DeviceProfile, Profile
+from brickwork.wire.messages import Notice, Report, Run
+
+SIZES = (1, 2, 4, 8, 16)
+"""Batch sizes, in requests."""
+
+Call = tuple[str, str, int]
+"""(work key, shape, rows)"""
+
+
+class Bench:
+    """An executor's inner parts in this process, without control: tasks are run in plan order."""
+
+    def __init__(self, plan: Plan, values: Mapping[str, Scalar]):
+        self._plan = plan
+        self._scalars = resolve(plan, values)
+        self._programs = {program.id: program for program in plan.programs}
+        self._keeper = Keeper()
+        self._residency = Residency(1 << 40)
+        self._notices: list[Notice] = []
+        store = TensorStore(Arena(self._keeper.fd), 1)
+        self._runner = Runner(ExecutorId("measure"), os.getpid(), store, self._residency, self._notices.append, set())
+        self.load_s = {model.id: self._residency.load(model) for model in plan.models}
+
+    def calls(self, size: int) -> Iterator[tuple[Call, float]]:
+        """Run `size` equal requests together once; yield the seconds of every model call."""
+        profiles = {model.id: model.profile for model in self._plan.models}
+        values: list[dict[str, TensorHandle]] = [{} for _ in range(size)]
+        for task in self._plan.tasks:
+            works = {work.key: work for work in task_work(self._plan, task, self._scalars)}
+            for span in self._run(task, values):
+                if span.model:
+                    work = works[f"{profiles[ModelId(span.model)]}/{span.op}"]
+                    yield (work.key, work.shape, work.rows * size), span.end_s - span.start_s
+        for held in values:
+            for handle in held.values():
+                self._keeper.store.release(handle)
+
+    def _run(self, task: PlanTask, values: list[dict[str, TensorHandle]]) -> list[Span]:
+        runs = tuple(
+            TaskRun(TaskId(f"{k}/{task.name}"), 1, tuple(held[a] if a in held else self._scalars[a] for a in task.args))
+            for k, held in enumerate(values)
+        )
+        self._notices.clear()
+        self._runner.run(Run(BatchId(0), task.program, runs), self._programs[task.program])
+        reports = [notice for notice in self._notices if isinstance(notice, Report)]
+        for end in (end for report in reports for end in report.ends):
+            if end.status != "done":
+                raise RuntimeError(end.error)
+            held = values[int(end.task_id.partition("/")[0])]
+            for name, handle in zip(task.results, end.outputs, strict=True):
+                self._keeper.adopt(handle, 1)
+                held[name] = handle
+        return [span for report in reports for span in report.spans]
+
+
+def measure(plan: Plan, values: Mapping[str, Scalar], device: str, repeats: int) -> Profile:
+    """The profile of every model call of `plan` on this machine, under the device name `device`."""
+    bench = Bench(plan, values)
+    seconds: dict[Call, list[float]] = defaultdict(list)
+    for size in SIZES:
+        for turn in range(repeats + 1):
+            for call, taken_s in bench.calls(size):
+                if turn:  # the first run of a size warms up
+                    seconds[call].append(taken_s)
+    calls: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for (key, shape, rows), taken in seconds.items():
+        calls[key][shape][rows] = round(median(taken), 6)
+    table = {
+        key: {shape: CallProfile(Curve(tuple(sorted(points.items())))) for shape, points in shapes.items()}
+        for key, shapes in calls.items()
+    }
+    base_s, bytes_per_s = _load_speed(plan, bench.load_s)
+    return Profile({device: DeviceProfile(table, base_s, bytes_per_s)})
+
+
+def _load_speed(plan: Plan, load_s: Mapping[ModelId, float]) -> tuple[float, float]:
+    """A fixed part and a rate: the smallest model's time, and the largest one's bytes over what it takes longer."""
+    by_size = sorted(plan.models, key=lambda model: model.weight_bytes)
+    smallest, largest = by_size[0], by_size[-1]
+    extra_s = max(1e-3, load_s[largest.id] - load_s[smallest.id])
+    return round(load_s[smallest.id], 4), round((largest.weight_bytes - smallest.weight_bytes) / extra_s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--device", default="cpu-1", help="name of the device type (default: cpu-1)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    from brickwork.starter.workflows import WORKFLOWS
+    from brickwork.workflow.inputs import validate
+
+    start_s = monotonic()
+    plan = WORKFLOWS["text-to-image"]().plan
+    values = validate(plan.inputs, {"prompt": "a red circle above a blue square"})
+    profile = measure(plan, values, options.device, options.repeats)
+    source = (
+        f"python -m brickwork.executor.measure --threads {options.threads} --repeats {options.repeats}; "
+        f"torch {torch.__version__}, {platform.machine()}"
+    )
+    options.output.write_text(write_profile(profile, source), encoding="utf-8")
+    print(f"{options.output}: measured in {monotonic() - start_s:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
