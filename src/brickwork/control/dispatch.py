@@ -13,13 +13,12 @@ from brickwork.control.memory import need_bytes, too_large, unloads
 from brickwork.control.placement import Spot
 from brickwork.control.ready import Group, Park
 from brickwork.control.records import BatchRecord, ExecutorRecord, TaskRecord
-from brickwork.control.requests import end_early
+from brickwork.control.requests import give_up
 from brickwork.control.tasks import Trigger
 from brickwork.control.turn import Turn
 from brickwork.control.values import arguments
 from brickwork.core.batch import TaskRun
 from brickwork.core.ids import ModelId
-from brickwork.core.request import Outcome
 
 MAX_HOMELESS_S = 120.0
 """How long ready tasks wait while no executor at hand can hold them (all lost, or the large ones are): time enough
@@ -50,18 +49,18 @@ def _keep_homeless(turn: Turn, group: Group) -> None:
     """Park a group that nobody can hold now; fail its tasks if nobody ever could, or it has waited too long."""
     ready, head = turn.state.ready, turn.state.ready.head(group)
     since_s = group.homeless_s = turn.now_s if group.homeless_s is None else group.homeless_s
-    error = too_large(turn, head)
-    if not error and turn.now_s >= since_s + MAX_HOMELESS_S:
-        error = (
-            f"Task {head.plan.name} of request {head.request.id} waited {MAX_HOMELESS_S:.0f} s for an executor with "
-            f"{need_bytes(turn, head, turn.device):,} bytes of memory; there is none. Start one."
-        )
-    if not error:
-        ready.park(group, Park(None, 0.0, since_s + MAX_HOMELESS_S))
-        return
-    for task in ready.peek(group, group.size):
-        move(turn, task, Trigger.GIVE_UP, error)
-        end_early(turn, task.request, Outcome.FAILED, error)
+    if not too_large(turn, head) and turn.now_s < since_s + MAX_HOMELESS_S:
+        return ready.park(group, Park(None, 0.0, since_s + MAX_HOMELESS_S))
+    while group.size:
+        task = ready.head(group)
+        give_up(turn, task, too_large(turn, task) or _waited_too_long(turn, task))
+
+
+def _waited_too_long(turn: Turn, task: TaskRecord) -> str:
+    return (
+        f"Task {task.plan.name} of request {task.request.id} waited {MAX_HOMELESS_S:.0f} s for an executor with "
+        f"{need_bytes(turn, task, turn.device):,} bytes of memory; there is none. Start one."
+    )
 
 
 def _start(turn: Turn, group: Group, spot: Spot) -> None:

@@ -9,14 +9,13 @@ from brickwork.control.events import BatchReported, ExecutorLost
 from brickwork.control.lifecycle import move
 from brickwork.control.memory import need_bytes
 from brickwork.control.records import BatchRecord, TaskRecord
-from brickwork.control.requests import enable, end_early, settle
+from brickwork.control.requests import enable, give_up, settle
 from brickwork.control.retry import BadEnd, GiveUp
 from brickwork.control.tasks import TaskState, Trigger
 from brickwork.control.turn import Turn
 from brickwork.control.values import let_go, own
 from brickwork.core.batch import TaskEnd
 from brickwork.core.ids import ExecutorId, RequestId
-from brickwork.core.request import Outcome
 
 
 def report(turn: Turn, event: BatchReported) -> None:
@@ -121,11 +120,7 @@ def _end_badly(turn: Turn, batch: BatchRecord, task: TaskRecord, error: str, los
         BadEnd(lost_executor, was_alone, task.lost, task.lost_alone, task.failed_alone, has_other, error)
     )
     if isinstance(verdict, GiveUp):
-        sentence = f"Task {task.plan.name} of request {task.request.id} failed: {verdict.error}"
-        move(turn, task, Trigger.GIVE_UP, sentence)
-        freed = let_go(task.request, task.plan.args)
-        turn.release(freed, task.request.id, f"their reader {task.id} has failed")
-        return end_early(turn, task.request, Outcome.FAILED, sentence)
+        return give_up(turn, task, f"Task {task.plan.name} of request {task.request.id} failed: {verdict.error}")
     task.attempt += 1
     task.is_alone = task.is_alone or verdict.alone
     task.avoid = batch.executor if verdict.elsewhere else None

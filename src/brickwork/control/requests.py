@@ -46,6 +46,13 @@ def enable(turn: Turn, tasks: list[TaskRecord]) -> None:
         move(turn, task, Trigger.ENABLE)
 
 
+def give_up(turn: Turn, task: TaskRecord, error: str) -> None:
+    """A task has failed for good, and its request with it."""
+    move(turn, task, Trigger.GIVE_UP, error)
+    turn.release(let_go(task.request, task.plan.args), task.request.id, f"their reader {task.id} has failed")
+    end_early(turn, task.request, Outcome.FAILED, error)
+
+
 def end_early(turn: Turn, request: RequestRecord, outcome: Outcome, error: str) -> None:
     """The request can no longer succeed: stop what runs, drop what does not. The first reason counts."""
     if request.ending:

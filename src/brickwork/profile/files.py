@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from brickwork.core.errors import BrickworkError
-from brickwork.profile.table import CallProfile, Curve, Defaults, DeviceProfile, LinkProfile, Profile
+from brickwork.profile.table import ANY_SHAPE, CallProfile, Curve, Defaults, DeviceProfile, LinkProfile, Profile
 
 FORMAT = "brickwork-profile/1"
 
@@ -149,8 +149,8 @@ def _device(field: _Field) -> DeviceProfile:
 
 def _shape(shape: Any, field: _Field) -> str:
     text = str(shape)
-    if text and not all(size.isdigit() and int(size) > 0 for size in text.split("x")):
-        raise _Wrong(field.path, 'expected a shape such as "16x8x8"')
+    if text not in ("", ANY_SHAPE) and not all(size.isdigit() and int(size) > 0 for size in text.split("x")):
+        raise _Wrong(field.path, 'expected a shape such as "16x8x8", or "any"')
     return text
 
 

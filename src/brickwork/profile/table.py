@@ -5,8 +5,9 @@ The table holds a curve over rows for each (device, work, shape) that was measur
 always in the same way, and the guess is corrected online (`profile.correction`):
 
     rows between two points      straight line; beyond the last point, the last slope goes on
-    a shape not in the table     the nearest shape of the work, scaled by the number of elements
-    a work not in the table      Defaults.call_s per row
+    a shape not in the table     the entry for "any" shape; else the nearest shape, scaled by the number of elements
+    a work not in the table      the entry of its model's class, "Class/op" for "Class-<digest of config>/op"
+    a class not in the table     Defaults.call_s per row
     a device not in the table    the table's first device
 
 It knows neither plans nor executors; it only answers questions about single calls, loads and transfers.
@@ -18,6 +19,10 @@ from dataclasses import dataclass, field
 from math import prod
 
 from brickwork.core.model import ModelSpec
+
+
+ANY_SHAPE = "any"
+"""In place of a shape: the figure holds for every shape of the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,21 @@ class Profile:
 
     def _find(self, device: str, key: str, shape: str) -> tuple[CallProfile | None, float]:
         """The measured call nearest to the wanted one, and the factor from its size to the wanted size."""
-        shapes = self._device(device).calls.get(key)
+        calls = self._device(device).calls
+        shapes = calls.get(key) or calls.get(_of_class(key))
         if not shapes:
             return None, 1.0
-        if shape in shapes:
-            return shapes[shape], 1.0
+        if found := shapes.get(shape) or shapes.get(ANY_SHAPE):
+            return found, 1.0
         wanted = elements(shape)
         nearest = min(shapes, key=lambda known: (_ratio(elements(known), wanted), known))
         return shapes[nearest], wanted / elements(nearest)
+
+
+def _of_class(key: str) -> str:
+    """The key of the same operation on any model of the class."""
+    model, _, op = key.partition("/")
+    return f"{model.rpartition('-')[0]}/{op}"
 
 
 def elements(shape: str) -> int:

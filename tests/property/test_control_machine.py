@@ -1,0 +1,91 @@
+"""Goal: whatever happens to Control, in whatever order, late or twice, no request is lost and no tensor leaks.
+
+Method: a rule-based machine plays an adversarial world (support/adversary.py checks every action and, by
+State.check(), every index after every event). In each run some kinds of trouble are switched off, which reaches
+states that an even mix does not. At the end the world turns kind, and everything must come to its end.
+"""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from property.strategies import PLANS, budgets, deadlines_s, pauses_s, plan_names, steps
+from support.adversary import World
+from support.plans import profile, request
+
+from brickwork.control.events import CancelRequested
+from brickwork.control.machine import Control
+
+TROUBLES = ("crash", "fail", "cancel", "repeat", "reorder", "partial")
+MAX_EXECUTORS = 4
+
+
+class ControlMachine(RuleBasedStateMachine):
+    @initialize(off=st.sets(st.sampled_from(TROUBLES)), budgets=st.lists(budgets, max_size=2))
+    def start(self, off: set[str], budgets: list[int]) -> None:
+        self.trouble = set(TROUBLES) - off
+        self.world = World(Control(profile()))
+        self.requests = 0
+        for memory_bytes in budgets:
+            self.world.join(memory_bytes)
+
+    @rule(name=plan_names, steps=steps, deadline_s=deadlines_s, deterministic=st.booleans())
+    def arrive(self, name: str, steps: int, deadline_s: float | None, deterministic: bool) -> None:
+        self.requests += 1
+        self.world.arrive(request(f"r-{self.requests}", steps, deadline_s, deterministic), PLANS[name])
+
+    @precondition(lambda self: len(self.world.executors) < MAX_EXECUTORS)
+    @rule(memory_bytes=budgets)
+    def join(self, memory_bytes: int) -> None:
+        self.world.join(memory_bytes)
+
+    @precondition(lambda self: any(executor.orders for executor in self.world.executors.values()))
+    @rule(data=st.data())
+    def progress(self, data: st.DataObject) -> None:
+        names = [name for name, executor in self.world.executors.items() if executor.orders]
+        name = data.draw(st.sampled_from(names))
+        tasks = data.draw(st.one_of(st.none(), st.integers(0, 3))) if "partial" in self.trouble else None
+        self.world.progress(name, "done", tasks)
+
+    @precondition(lambda self: "fail" in self.trouble and any(e.orders for e in self.world.executors.values()))
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        names = [name for name, executor in self.world.executors.items() if executor.orders]
+        self.world.progress(data.draw(st.sampled_from(names)), "failed")
+
+    @precondition(lambda self: self.world.mail)
+    @rule(data=st.data())
+    def deliver(self, data: st.DataObject) -> None:
+        last = len(self.world.mail) - 1 if "reorder" in self.trouble else 0
+        self.world.deliver(data.draw(st.integers(0, last)))
+
+    @precondition(lambda self: "crash" in self.trouble and self.world.executors)
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        self.world.crash(data.draw(st.sampled_from(sorted(self.world.executors))))
+
+    @precondition(lambda self: "cancel" in self.trouble and self.requests)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        name = f"r-{data.draw(st.integers(1, self.requests + 1))}"
+        self.world.tell(CancelRequested(request(name).id))
+
+    @precondition(lambda self: "repeat" in self.trouble and self.world.sent)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        self.world.repeat(data.draw(st.integers(0, len(self.world.sent) - 1)))
+
+    @rule(pause_s=pauses_s)
+    def wait(self, pause_s: float) -> None:
+        self.world.now_s += pause_s
+
+    @rule()
+    def wake(self) -> None:
+        self.world.wake()
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.drain()
+
+
+TestControlMachine = ControlMachine.TestCase
+TestControlMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

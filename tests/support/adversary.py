@@ -1,0 +1,221 @@
+"""A world around Control in which every event may be late, doubled or out of order, and which keeps the books.
+
+It plays the executors (orders in FIFO, weights within the budget), owns a ledger of tensors and checks every action
+as it comes: nothing released twice or used after its release, no task before its request's Accept, one batch at a
+time, exactly one Finish. Which thing happens next is the caller's choice, so a test can draw it and a drain can be
+kind.
+"""
+
+from dataclasses import dataclass, field
+
+from brickwork.compiler.plan import Plan
+from brickwork.control.actions import Accept, Action, Dispatch, Finish, Load, Release, Stop, Unload
+from brickwork.control.events import (
+    BatchReported,
+    Event,
+    ExecutorJoined,
+    ExecutorLost,
+    LoadFailed,
+    ModelLoaded,
+    ModelUnloaded,
+    RequestArrived,
+    Woke,
+)
+from brickwork.control.machine import Control
+from brickwork.core.batch import TaskEnd
+from brickwork.core.ids import ExecutorId, ModelId, RequestId, TaskId
+from brickwork.core.request import Outcome, Request
+from brickwork.core.tensor import TensorHandle
+from support.plans import handle
+
+
+@dataclass
+class Executor:
+    memory_bytes: int
+    orders: list[Action] = field(default_factory=list)  # not carried out yet, in order
+    resident: dict[ModelId, int] = field(default_factory=dict)
+    open: list[TaskId] = field(default_factory=list)  # tasks of the batch at the head that did not end
+    stopped: set[TaskId] = field(default_factory=set)
+    is_doubted: bool = False  # a doubled LoadFailed reached control, so its view of memory may be off
+
+
+class World:
+    def __init__(self, control: Control):
+        self.control = control
+        self.now_s = 0.0
+        self.executors: dict[ExecutorId, Executor] = {}
+        self.sent: list[Event] = []  # every event that control has seen
+        self.mail: list[BatchReported] = []  # reports on their way
+        self.owned: set[TensorHandle] = set()
+        self.accepted: dict[RequestId, Outcome | None] = {}
+        self.refused: set[RequestId] = set()
+        self.arrived: set[RequestId] = set()
+        self._blocks = 0
+        self._lives = 0
+
+    def tell(self, event: Event) -> None:
+        """Give an event to control, check what it orders, carry the orders to the executors' queues."""
+        self.sent.append(event)
+        actions = self.control.handle(event, self.now_s)
+        for action in actions:
+            assert action.cause
+            self._obey(action)
+        self.control.state.check()
+
+    # what may happen
+
+    def arrive(self, request: Request, plan: Plan) -> None:
+        inputs = (("given", self._tensor()),) if any(each.name == "given" for each in plan.inputs) else ()
+        self.owned.update(each for _, each in inputs)
+        self.arrived.add(request.id)
+        self.tell(RequestArrived(request, plan, inputs))
+
+    def join(self, memory_bytes: int) -> None:
+        self._lives += 1
+        executor = ExecutorId(f"e{self._lives}")
+        self.executors[executor] = Executor(memory_bytes)
+        self.tell(ExecutorJoined(executor, "cpu-1", memory_bytes))
+
+    def crash(self, executor: ExecutorId) -> None:
+        """The process dies; reports that it has sent may still be on their way."""
+        del self.executors[executor]
+        self.tell(ExecutorLost(executor, "killed by signal 9"))
+
+    def progress(self, name: ExecutorId, status: str = "done", tasks: int | None = None) -> None:
+        """The executor does the next thing in its queue.
+
+        status    how loads and tasks end
+        tasks     how many tasks of a batch end now; None: all that are left
+        """
+        executor = self.executors[name]
+        order = executor.orders[0]
+        if isinstance(order, Dispatch):
+            self._run(name, executor, order, status, tasks)
+            return
+        del executor.orders[0]
+        if isinstance(order, Unload):
+            executor.resident.pop(order.model, None)
+            self.tell(ModelUnloaded(name, order.model))
+        elif isinstance(order, Load):
+            self._load(name, executor, order, status)
+
+    def deliver(self, index: int) -> None:
+        report = self.mail.pop(index)
+        for end in report.ends:
+            self.owned.update(end.outputs)
+        self.tell(report)
+
+    def repeat(self, index: int) -> None:
+        """An event arrives once more."""
+        event = self.sent[index]
+        if isinstance(event, LoadFailed) and event.executor in self.executors:
+            self.executors[event.executor].is_doubted = True
+        self.tell(event)
+
+    def wake(self) -> None:
+        wake_s = self.control.next_wake_s()
+        self.now_s = max(self.now_s, wake_s if wake_s is not None else self.now_s)
+        self.tell(Woke())
+
+    def drain(self) -> None:
+        """From here on nothing goes wrong: everything must come to its end within a bounded number of events."""
+        self.join(64 << 20)
+        for _ in range(5_000):
+            busy = [name for name, executor in self.executors.items() if executor.orders]
+            if self.mail:
+                self.deliver(0)
+            elif busy:
+                self.progress(busy[0])
+            elif self.control.state.requests:
+                assert self.control.next_wake_s() is not None, "requests wait and nothing will ever happen"
+                self.wake()
+            else:
+                break
+            self.now_s += 0.001
+        self.check_end()
+
+    def check_end(self) -> None:
+        state = self.control.state
+        assert not state.requests and not state.tasks and not state.batches and not state.ready.groups
+        assert all(outcome is not None for outcome in self.accepted.values()), "accepted and not finished"
+        assert self.arrived == self.refused | set(self.accepted)
+        assert not self.owned, f"leaked: {self.owned}"
+
+    # how orders are carried out
+
+    def _obey(self, action: Action) -> None:
+        match action:
+            case Accept():
+                assert action.request_id not in self.accepted
+                self.accepted[action.request_id] = None
+            case Release():
+                for each in action.handles:
+                    self.owned.remove(each)  # KeyError: released twice, or never owned
+            case Finish():
+                self._finish(action)
+            case Stop():
+                self._at(action.executor).stopped.add(action.task_id)
+            case Dispatch():
+                self._dispatch(action)
+            case Load() | Unload():
+                self._at(action.executor).orders.append(action)
+
+    def _at(self, executor: ExecutorId) -> Executor:
+        assert executor in self.executors, f"order for {executor}, which is lost"
+        return self.executors[executor]
+
+    def _finish(self, action: Finish) -> None:
+        if action.outcome is Outcome.REJECTED or action.request_id not in self.accepted:
+            assert action.request_id not in self.accepted | dict.fromkeys(self.refused)
+            assert action.outcome in (Outcome.REJECTED, Outcome.FAILED) and action.error
+            self.refused.add(action.request_id)
+            return
+        assert self.accepted[action.request_id] is None, "finished twice"
+        assert bool(action.results) == (action.outcome is Outcome.SUCCEEDED)
+        assert bool(action.error) == (action.outcome is not Outcome.SUCCEEDED)
+        self.accepted[action.request_id] = action.outcome
+        for _, result in action.results:
+            assert isinstance(result, TensorHandle)
+            self.owned.remove(result)
+
+    def _dispatch(self, action: Dispatch) -> None:
+        executor = self._at(action.executor)
+        assert not any(isinstance(order, Dispatch) for order in executor.orders), "two batches in flight"
+        for run in action.runs:
+            assert self.accepted[RequestId(run.task_id.split("/")[0])] is None, "dispatched and not accepted"
+            for arg in run.args:
+                assert not isinstance(arg, TensorHandle) or arg in self.owned, "given a released tensor"
+        executor.orders.append(action)
+        executor.open = [run.task_id for run in action.runs]
+        executor.stopped.clear()
+
+    def _load(self, name: ExecutorId, executor: Executor, order: Load, status: str) -> None:
+        model = order.model
+        used = sum(executor.resident.values()) - executor.resident.get(model.id, 0)
+        fits = used + model.weight_bytes <= executor.memory_bytes
+        assert fits or executor.is_doubted, f"{name} is ordered past its budget"
+        if status == "done" and fits:
+            executor.resident[model.id] = model.weight_bytes
+            self.tell(ModelLoaded(name, model.id, 0.01))
+        else:
+            executor.resident.pop(model.id, None)
+            self.tell(LoadFailed(name, model.id, f"{model.id} is corrupt"))
+
+    def _run(self, name: ExecutorId, executor: Executor, order: Dispatch, status: str, tasks: int | None) -> None:
+        if not set(order.program.models) <= set(executor.resident):
+            status, tasks = "failed", None
+        count = len(executor.open) if tasks is None else min(tasks, len(executor.open))
+        ending, executor.open = executor.open[:count], executor.open[count:]
+        attempts = {run.task_id: run.attempt for run in order.runs}
+        ends = []
+        for task in ending:
+            how = "stopped" if task in executor.stopped and status == "done" else status
+            outputs = tuple(self._tensor() for _ in order.program.results) if how == "done" else ()
+            ends.append(TaskEnd(task, attempts[task], how, outputs, "" if how == "done" else f"{task} broke"))
+        if not executor.open:
+            del executor.orders[0]
+        self.mail.append(BatchReported(name, order.batch, tuple(ends), not executor.open, 0.02))
+
+    def _tensor(self) -> TensorHandle:
+        self._blocks += 1
+        return handle(self._blocks)
