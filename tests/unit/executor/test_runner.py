@@ -159,9 +159,6 @@ def test_a_stop_in_the_middle_takes_effect_at_the_next_step(stage: Stage) -> Non
 
 
 def test_a_failure_fails_every_open_row_and_names_the_node(stage: Stage) -> None:
-    good, bad = stage.task("r0/d", 0, 3, 0), stage.task("r1/d", 0, 3, 1, shape=(1, 2, 3, 3))
-    broken = TaskRun(bad.task_id, 1, (bad.args[0], bad.args[1], 0, -1))
-    assert stage.run(good, broken)["r1/d"].status == "done"  # nothing to do: its loop is over before it begins
     x = put(stage.keeper.store, torch.zeros(1, 2, 3, 3))
     v = put(stage.keeper.store, torch.zeros(1, 2, 4, 4))
     ends = stage.run(TaskRun(TaskId("r2/d"), 1, (x, v, 0, 3)), stage.task("r3/d", 0, 3, 3))
