@@ -2,9 +2,9 @@
 
 A *value* is named by text: an input by its own name (`prompt`), a node's output by `node.port`, a loop's
 result by `loop.carry`; inside a loop's body also `loop.i` (index of the trip) and `loop.carry` (the carry as it
-enters the trip). Names are unique in the graph, bodies included, and nodes stand in an order in which every use comes after
-its definition. Loops are counted and not nested: trips run from `start` up to, not including, `stop`; both depend on
-request inputs only, so the graph is static.
+enters the trip). Names are unique in the graph, bodies included, and nodes stand in an order in which every use comes
+after its definition. Loops are counted and not nested: trips run from `start` up to, not including, `stop`; both
+depend on request inputs only, so the graph is static. All rules are in `graph/verify.py`, executable.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ class Input:
     type: Type
     default: Scalar | None = None  # None: the caller must give it
     doc: str = ""
-    minimum: int | float | None = None
-    maximum: int | float | None = None
+    minimum: int | float | None = None  # of a number; of a text: fewest words; of a size: shortest side in px
+    maximum: int | float | None = None  # of a number; of a size: longest side in px
+    multiple_of: int | None = None  # of a size: other sizes than `choices` are fine if both sides are multiples
     choices: tuple[Scalar, ...] = ()  # of a size: what the model can draw; the first is "auto"
     words: tuple[str, ...] = ()  # of a text: the model's whole vocabulary; () when it has no such limit
     max_words: int | None = None

@@ -1,0 +1,115 @@
+"""A plan for one request: its scalars, its shapes, its work. Pure functions that control and simulator share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from brickwork.compiler.passes.critical_path import remaining
+from brickwork.compiler.plan import Plan, PlanTask, Program, Work
+from brickwork.core.errors import InputError
+from brickwork.core.request import Scalar
+from brickwork.core.tensor import TensorSpec
+from brickwork.graph.rewrite import definer, dims_of, types_of
+from brickwork.graph.scalars import ScalarError, evaluate
+from brickwork.graph.types import Dim, Type
+
+
+@dataclass(frozen=True, slots=True)
+class ConcreteWork:
+    """One profiled piece of a task, for one request."""
+
+    key: str  # profile key: f"{ModelSpec.profile}/{op}"
+    shape: str  # shape class: "1x16x8x8"
+    rows: int  # rows that the request adds to a call
+    trips: int  # how often the call is made
+
+
+def resolve(plan: Plan, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """All scalars of a request: `values` (validated) and what the plan computes from them.
+
+    raises    InputError naming an input, when arithmetic on it has no result
+    """
+    wanted = [input_.name for input_ in plan.inputs if not input_.type.is_tensor]
+    try:
+        return evaluate(plan.scalars, {name: values[name] for name in wanted})
+    except ScalarError as error:
+        raise InputError(_source(plan, error.node), str(error)) from None
+
+
+def _source(plan: Plan, node: str) -> str:
+    """The first request input that a scalar node depends on."""
+    nodes = {n.name: n for n in plan.scalars}
+    open_ = [node]
+    while open_:
+        name = open_.pop(0)
+        if name not in nodes:
+            return name
+        open_ += [definer(use.value) for use in nodes[name].inputs]
+    return plan.workflow
+
+
+def concrete(type_: Type, scalars: Mapping[str, Scalar]) -> TensorSpec:
+    """Shape and dtype of a tensor type, once the ints that its dims name are known."""
+    return TensorSpec(tuple(_length(axis, scalars) for axis in type_.shape), type_.dtype)
+
+
+def _length(axis: int | Dim, scalars: Mapping[str, Scalar]) -> int:
+    if isinstance(axis, int):
+        return axis
+    return _int(scalars[axis.scalar]) * axis.times // axis.over
+
+
+def _int(scalar: Scalar) -> int:
+    assert isinstance(scalar, int)
+    return scalar
+
+
+def program_of(plan: Plan, task: PlanTask) -> Program:
+    return next(program for program in plan.programs if program.id == task.program)
+
+
+def _locals(program: Program, task: PlanTask, scalars: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The program's scalar params, by their local names."""
+    named = zip(program.params, task.args, strict=True)
+    return {local: scalars[value] for (local, type_), value in named if not type_.is_tensor}
+
+
+def result_specs(plan: Plan, task: PlanTask, scalars: Mapping[str, Scalar]) -> tuple[TensorSpec, ...]:
+    """The tensors that a task will make, in the order of its results."""
+    program = program_of(plan, task)
+    local = _locals(program, task, scalars)
+    return tuple(concrete(type_, local) for _, type_ in program.results)
+
+
+def task_work(plan: Plan, task: PlanTask, scalars: Mapping[str, Scalar]) -> tuple[ConcreteWork, ...]:
+    """What a task will ask of models, in program order."""
+    program = program_of(plan, task)
+    local = _locals(program, task, scalars)
+    return tuple(_concrete_work(work, local) for work in program.work)
+
+
+def _concrete_work(work: Work, local: Mapping[str, Scalar]) -> ConcreteWork:
+    rows = _int(local[work.rows]) if isinstance(work.rows, str) else work.rows
+    trips = 1
+    if work.trips is not None:
+        start, stop = work.trips
+        trips = max(0, _int(local[stop]) - _int(local[start]))
+    return ConcreteWork(work.key, "x".join(map(str, concrete(work.shape, local).shape)), rows, trips)
+
+
+def shape_key(plan: Plan, task: PlanTask, scalars: Mapping[str, Scalar]) -> str:
+    """All that decides the shapes inside a task: tasks with equal program and equal key may share a batch."""
+    program = program_of(plan, task)
+    local = _locals(program, task, scalars)
+    types = [type_ for _, type_ in program.params]
+    types += [type_ for item in program.body for type_ in types_of(item)]
+    deciding = {dim for type_ in types for dim in dims_of(type_)}
+    deciding |= {work.rows for work in program.work if isinstance(work.rows, str)}
+    return " ".join(f"{name}={local[name]}" for name, _ in program.params if name in deciding)
+
+
+def remaining_s(plan: Plan, seconds_of_task: Callable[[PlanTask], float]) -> dict[str, float]:
+    """Seconds of the critical path from each task to the end of the request, the task included."""
+    tasks = {task.name: task for task in plan.tasks}
+    return remaining({name: task.after for name, task in tasks.items()}, lambda name: seconds_of_task(tasks[name]))

@@ -1,0 +1,1 @@
+"""Stable Diffusion 3: `family` declares its nodes, `nodes` computes them."""

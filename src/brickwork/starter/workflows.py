@@ -1,0 +1,87 @@
+"""The workflows that are shipped, as functions of a model directory: the starter's, or any other SD3 directory.
+
+The three share text encoders, transformer and autoencoder: on one cluster each is loaded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import brickwork as bw
+
+STARTER = Path(__file__).parent / "text-to-image"
+"""The trained model that comes with the package."""
+
+QUICK_STEPS = 6
+"""Fewest steps at which the starter still draws what the prompt says."""
+
+
+def text_to_image(model: Path = STARTER) -> bw.Workflow:
+    """The workflow `text-to-image` on the model in a directory."""
+    sd3 = bw.family(model)
+
+    @bw.workflow
+    def text_to_image(
+        prompt: str = bw.input(doc="What to draw."),
+        negative_prompt: str = bw.input("", doc="What to avoid."),
+        size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
+        steps: int = bw.input(sd3.default_steps, doc="Denoising steps: more take longer."),
+        guidance: float = bw.input(sd3.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
+        seed: int = bw.input(0, doc="Equal seeds give equal pictures."),
+    ) -> bw.Image:
+        """A picture of what the prompt says."""
+        text, negative = sd3.encode(prompt), sd3.encode(negative_prompt)
+        latents = sd3.denoise(sd3.noise(seed, size), text, negative, steps=steps, guidance=guidance)
+        return sd3.decode(latents)
+
+    return text_to_image
+
+
+def text_to_image_quick(model: Path = STARTER) -> bw.Workflow:
+    """The workflow `text-to-image-quick`: few steps and no second row for guidance."""
+    sd3 = bw.family(model)
+
+    @bw.workflow
+    def text_to_image_quick(
+        prompt: str = bw.input(doc="What to draw."),
+        size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
+        steps: int = bw.input(QUICK_STEPS, doc="Denoising steps: more take longer."),
+        seed: int = bw.input(0, doc="Equal seeds give equal pictures."),
+    ) -> bw.Image:
+        """A picture of what the prompt says, sooner and freer: the model is asked once a step, without guidance."""
+        latents = sd3.denoise(sd3.noise(seed, size), sd3.encode(prompt), steps=steps, guidance=1.0)
+        return sd3.decode(latents)
+
+    return text_to_image_quick
+
+
+def image_to_image(model: Path = STARTER) -> bw.Workflow:
+    """The workflow `image-to-image` on the model in a directory."""
+    sd3 = bw.family(model)
+
+    @bw.workflow
+    def image_to_image(
+        image: bw.Image = bw.input(doc="The picture to start from; it is resized to the size."),
+        prompt: str = bw.input(doc="What to draw."),
+        negative_prompt: str = bw.input("", doc="What to avoid."),
+        strength: float = bw.input(0.7, doc="How much to change: 1 keeps nothing of the picture."),
+        size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
+        steps: int = bw.input(sd3.default_steps, doc="Denoising steps of the whole schedule; strength decides its start."),
+        guidance: float = bw.input(sd3.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
+        seed: int = bw.input(0, doc="Equal seeds give equal pictures."),
+    ) -> bw.Image:
+        """A picture of what the prompt says that keeps something of another picture."""
+        text, negative = sd3.encode(prompt), sd3.encode(negative_prompt)
+        start = sd3.start_from(sd3.encode_image(image, size), seed, steps, strength)
+        latents = sd3.denoise(start.latents, text, negative, steps=steps, guidance=guidance, start=start.step)
+        return sd3.decode(latents)
+
+    return image_to_image
+
+
+WORKFLOWS: dict[str, Callable[..., bw.Workflow]] = {
+    "text-to-image": text_to_image,
+    "text-to-image-quick": text_to_image_quick,
+    "image-to-image": image_to_image,
+}

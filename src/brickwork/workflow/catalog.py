@@ -1,0 +1,35 @@
+"""From a Diffusers directory to its family: the object whose methods add that family's nodes to a workflow."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from brickwork.core.errors import ModelError
+from brickwork.workflow.components import read_json
+from brickwork.workflow.family import Family
+
+FAMILIES = {"StableDiffusion3Pipeline": "brickwork.models.sd3.family:SD3Family"}
+"""Pipeline class, as model_index.json names it, to the class that declares its nodes; imported when asked for."""
+
+
+def family(path: str | Path) -> Any:
+    """The family of a model directory, by the class that its model_index.json names.
+
+    path      a Diffusers directory, as `save_pretrained` writes it
+    returns   an object with that family's operations (`encode`, `noise`, `denoise`, `decode` ...)
+    raises    ModelError saying precisely what is missing, corrupt or unsupported
+    """
+    root = Path(path).expanduser().absolute()
+    if not root.is_dir():
+        raise ModelError(f"{path} is no directory; expected a Diffusers model directory with a model_index.json.")
+    if not (root / "model_index.json").is_file():
+        raise ModelError(f"{path} has no model_index.json; expected a Diffusers directory (save_pretrained writes one).")
+    index = read_json(root / "model_index.json")
+    target = FAMILIES.get(str(index.get("_class_name")))
+    if target is None:
+        raise ModelError(f"{path} is a {index.get('_class_name')}; supported: {', '.join(FAMILIES)}.")
+    module, _, name = target.partition(":")
+    kind: type[Family] = getattr(importlib.import_module(module), name)
+    return kind(root, index)
