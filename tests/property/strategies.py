@@ -1,6 +1,7 @@
 """How Hypothesis draws what control meets: workflows that share models, requests, executors."""
 
 from hypothesis import strategies as st
+
 from support.plans import MIB, chain, fork, redraw
 
 PLANS = {

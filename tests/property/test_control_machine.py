@@ -8,12 +8,12 @@ states that an even mix does not. At the end the world turns kind, and everythin
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from property.strategies import PLANS, budgets, deadlines_s, pauses_s, plan_names, steps
-from support.adversary import World
-from support.plans import profile, request
 
 from brickwork.control.events import CancelRequested
 from brickwork.control.machine import Control
+from property.strategies import PLANS, budgets, deadlines_s, pauses_s, plan_names, steps
+from support.adversary import World
+from support.plans import profile, request
 
 TROUBLES = ("crash", "fail", "cancel", "repeat", "reorder", "partial")
 MAX_EXECUTORS = 4

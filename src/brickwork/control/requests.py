@@ -1,10 +1,9 @@
 """The life of a request: it arrives, is accepted or refused, may be cancelled, and ends exactly once."""
 
-from brickwork.compiler.instance import resolve, shape_key, task_work
+from brickwork.compiler.instance import remaining_s, resolve, shape_key, task_work
 from brickwork.control.actions import Accept, Finish, Stop
 from brickwork.control.admission import Arrival, Refused
 from brickwork.control.events import CancelRequested, RequestArrived
-from brickwork.control.facts import PlanFacts
 from brickwork.control.lifecycle import move
 from brickwork.control.memory import too_large
 from brickwork.control.records import RequestRecord, TaskRecord
@@ -126,8 +125,8 @@ def _instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
     scalars = resolve(plan, dict(request.values))
     works = {task.name: task_work(plan, task, scalars) for task in plan.tasks}
     lone_s = {name: turn.estimate.equal_batch_s(turn.device, work, 1) for name, work in works.items()}
-    remaining_s = _remaining_paths_s(facts, lone_s)
-    path_s = max(remaining_s.values(), default=0.0)
+    paths_s = remaining_s(plan, lambda task: lone_s[task.name])
+    path_s = max(paths_s.values(), default=0.0)
     given_s = request.slo.deadline_s
     due_s = soft_deadline_s(turn.now_s, path_s) if given_s is None else turn.now_s + given_s
     record = RequestRecord(request.id, request, facts, turn.state.next_request_number(), due_s, path_s, scalars)
@@ -143,17 +142,8 @@ def _instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
             program=program,
             works=works[task.name],
             shape=shape,
-            rank=turn.policies.rank(due_s, remaining_s[task.name], record.number, position),
+            rank=turn.policies.rank(due_s, paths_s[task.name], record.number, position),
             share_s=turn.estimate.equal_batch_s(turn.device, works[task.name], limit) / limit,
             missing=len(task.after),
         )
     return record
-
-
-def _remaining_paths_s(facts: PlanFacts, lone_s: dict[str, float]) -> dict[str, float]:
-    """Critical path from the start of each task to the end of the request, in seconds."""
-    remaining_s: dict[str, float] = {}
-    for task in reversed(facts.plan.tasks):
-        after_s = max((remaining_s[name] for name in facts.followers[task.name]), default=0.0)
-        remaining_s[task.name] = lone_s[task.name] + after_s
-    return remaining_s

@@ -19,15 +19,16 @@ class Story:
     def __init__(self, max_lines: int = MAX_LINES):
         self._lines: deque[tuple[float, RequestId, Action | str]] = deque(maxlen=max_lines)
 
-    def tell(self, now_s: float, request_id: RequestId, what: "Action | str") -> None:
+    def tell(self, now_s: float, request_id: RequestId, what: Action | str) -> None:
         self._lines.append((now_s, request_id, what))
 
     def of(self, request_id: RequestId) -> list[str]:
         """The lines about one request, oldest first; scans the ring."""
-        return [f"{now_s:.6f} {_written(what)}" for now_s, about, what in self._lines if about == request_id]
+        return [f"{now_s:.6f} {written(what)}" for now_s, about, what in self._lines if about == request_id]
 
 
-def _written(what: "Action | str") -> str:
+def written(what: Action | str) -> str:
+    """One line for one action or sentence."""
     if isinstance(what, str):
         return what
     return f"{type(what).__name__} {_detail(what)} <- {what.cause}"

@@ -20,7 +20,6 @@ from math import prod
 
 from brickwork.core.model import ModelSpec
 
-
 ANY_SHAPE = "any"
 """In place of a shape: the figure holds for every shape of the work."""
 

@@ -1,0 +1,1 @@
+"""The simulated driver: the same Control among virtual executors, links and clock. Never meets the live drivers."""

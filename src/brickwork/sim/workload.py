@@ -1,0 +1,48 @@
+"""Which requests arrive when: seeded arrival processes over a mix of workflows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from brickwork.compiler.plan import Plan
+from brickwork.core.ids import RequestId
+from brickwork.core.request import SLO, Request, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of request, with its share in the mix."""
+
+    plan: Plan
+    values: tuple[tuple[str, Scalar], ...]  # as in Request.values
+    weight: float = 1.0
+    slo: SLO = field(default_factory=SLO)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    time_s: float
+    request: Request
+    plan: Plan
+
+
+def poisson(mix: Sequence[Kind], rate_per_s: float, count: int, seed: int) -> list[Arrival]:
+    """`count` arrivals with independent gaps, `rate_per_s` on average."""
+    return gamma(mix, rate_per_s, count, seed, variation=1.0)
+
+
+def gamma(mix: Sequence[Kind], rate_per_s: float, count: int, seed: int, variation: float) -> list[Arrival]:
+    """`count` arrivals whose gaps have the coefficient of variation `variation` > 0: 1 is Poisson, more is bursty."""
+    random = Random(f"arrivals {seed}")
+    shape = 1.0 / variation**2
+    return _arrivals(mix, count, random, lambda: random.gammavariate(shape, 1.0 / (shape * rate_per_s)))
+
+
+def _arrivals(mix: Sequence[Kind], count: int, random: Random, gap_s: Callable[[], float]) -> list[Arrival]:
+    arrivals, time_s = [], 0.0
+    for number in range(1, count + 1):
+        time_s += gap_s()
+        kind = random.choices(mix, [each.weight for each in mix])[0]
+        request = Request(RequestId(f"r-{number}"), kind.plan.workflow, kind.values, kind.slo)
+        arrivals.append(Arrival(time_s, request, kind.plan))
+    return arrivals
