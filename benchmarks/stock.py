@@ -25,7 +25,7 @@ class Stock:
         torch.set_num_threads(threads)
         self._torch = torch
         self._pipe = StableDiffusion3Pipeline.from_pretrained(
-            directory, torch_dtype=torch.float32, local_files_only=True
+            directory, dtype=torch.float32, local_files_only=True
         )
         self._pipe.set_progress_bar_config(disable=True)
 

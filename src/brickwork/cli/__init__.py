@@ -5,6 +5,8 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+import click
+
 EXIT_FAILED = 1  # the request failed
 EXIT_USAGE = 2  # what was asked for is wrong: input, workflow, model directory
 EXIT_REJECTED = 75  # refused for now (EX_TEMPFAIL); the message says when to try again
@@ -19,8 +21,15 @@ def main() -> NoReturn:
     try:
         from brickwork.cli.app import app
 
-        app()
+        app(standalone_mode=False)
         code = 0
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.Abort:
+        code = EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_USAGE
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else EXIT_FAILED
     except KeyboardInterrupt:

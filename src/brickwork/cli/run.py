@@ -47,7 +47,7 @@ class RunGroup(click.Group):
         workflow = find(name, model)
         parameters = [_parameter(item) for item in workflow.inputs]
         return click.Command(
-            name, params=[*parameters, *_common_options(name)], callback=_callback(workflow), help=workflow.doc
+            name, params=[*parameters, *_common_options(name)], callback=_callback(workflow), help=workflow.graph.doc
         )
 
 
@@ -103,10 +103,14 @@ def _callback(workflow: Any) -> Any:
 
 def _run(workflow: Any, given: dict[str, str], options: dict[str, Any]) -> None:
     from brickwork.cli.flags import parse_bytes, parse_inputs
+    from brickwork.coordinator.values import open_picture
     from brickwork.workflow.inputs import validate
 
     inputs = parse_inputs(workflow.inputs, given)
-    validate(workflow.inputs, inputs)  # before anything is started
+    validate(workflow.inputs, inputs)  # all that can be wrong is found before anything is started
+    for item in workflow.inputs:
+        if item.type.is_tensor:
+            inputs[item.name] = open_picture(item.name, inputs[item.name])
     output: Path = options["_output"]
     check_writable(output)
     memory_bytes = parse_bytes("memory-budget", options["_memory"])

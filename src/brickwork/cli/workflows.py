@@ -7,6 +7,7 @@ from rich.table import Table
 
 from brickwork.cli.catalog import find, shipped_names
 from brickwork.cli.flags import shown
+from brickwork.graph.ir import Loop
 from brickwork.graph.text import print_graph
 from brickwork.workflow.api import Workflow
 
@@ -17,7 +18,7 @@ def show(name: str | None, model: Path | None, graph: bool, plan: bool) -> None:
     if name is None:
         for each in shipped_names():
             workflow = find(each, model)
-            console.print(f"[bold]{each}[/]  {workflow.doc.splitlines()[0] if workflow.doc else ''}")
+            console.print(f"[bold]{each}[/]  {workflow.graph.doc.splitlines()[0] if workflow.graph.doc else ''}")
         return
     workflow = find(name, model)
     if graph:
@@ -25,7 +26,7 @@ def show(name: str | None, model: Path | None, graph: bool, plan: bool) -> None:
     elif plan:
         console.print(_tasks(workflow))
     else:
-        console.print(workflow.doc)
+        console.print(workflow.graph.doc)
         console.print(_inputs(workflow))
 
 
@@ -39,7 +40,9 @@ def _inputs(workflow: Workflow) -> Table:
 def _tasks(workflow: Workflow) -> Table:
     plan = workflow.plan
     programs = {program.id: program for program in plan.programs}
-    table = Table("task", "program", "models", "after")
+    table = Table("task", "runs", "on", "after")
     for task in plan.tasks:
-        table.add_row(task.name, task.program, "\n".join(programs[task.program].models), ", ".join(task.after))
+        program = programs[task.program]
+        operations = [node.op for item in program.body for node in (item.body if isinstance(item, Loop) else (item,))]
+        table.add_row(task.name, "\n".join(operations), "\n".join(program.models), "\n".join(task.after))
     return table

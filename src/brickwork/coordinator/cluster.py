@@ -26,7 +26,7 @@ from brickwork.core.ids import RequestId
 from brickwork.core.request import SLO
 from brickwork.data.keeper import Keeper
 from brickwork.observe.spans import Span
-from brickwork.profile.files import shipped_profile
+from brickwork.profile.files import starter_profile
 from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import validate
 
@@ -90,7 +90,7 @@ class Cluster:
         self._keeper = Keeper()
         self._listener = Listener()
         self._slots = Slots(self._keeper, self._listener.address, [shape] * executors, start_method)
-        control = Control(shipped_profile())
+        control = Control(starter_profile())
         self._coordinator = Coordinator(control, self._keeper, self._slots, self._listener, SystemClock())
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="brickwork-coordinator")

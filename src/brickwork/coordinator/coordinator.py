@@ -85,8 +85,6 @@ class Coordinator:
             if not run.finished.done():
                 run.finished.set_exception(Cancelled(f"{run.request_id}: the cluster was closed"))
         self._runs.clear()
-        for link in self._links.values():
-            link.send(messages.Shutdown())
         await self._slots.close()
         self._listener.close()
 
@@ -115,8 +113,10 @@ class Coordinator:
 
     def residency(self) -> dict[ExecutorId, list[str]]:
         """Models that are loaded, by executor."""
-        executors = self._control.state.executors
-        return {executor: sorted(record.models) for executor, record in executors.items()}
+        return {
+            executor: sorted(model for model, replica in record.replicas.items() if replica.is_loaded)
+            for executor, record in self._control.state.executors.items()
+        }
 
     # What happens -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from brickwork.core.errors import RequestFailed
 from brickwork.core.ids import ExecutorId
 from brickwork.data.keeper import Keeper
 from brickwork.executor.config import ExecutorConfig
+from brickwork.fleet.launchers import LaunchError
 from brickwork.fleet.local import LocalFleet
 
 log = logging.getLogger(__name__)
@@ -127,11 +128,13 @@ class Slots:
             holder=life.holder,
             address=self._address,
             token=self.tokens[executor],
-            arena_fd=self._keeper.fd,
             threads=shape.threads,
             memory_bytes=shape.memory_bytes,
         )
-        await self._fleet.launch(executor, asdict(config), (self._keeper.fd,))
+        try:
+            await self._fleet.launch(executor, asdict(config), {"arena_fd": self._keeper.fd})
+        except LaunchError as error:
+            self._exited(executor, str(error))
 
     def _exited(self, executor: ExecutorId, how: str) -> None:
         life = self._lives[executor]
@@ -167,9 +170,7 @@ class Slots:
         await self._launch(slot)
 
     def _give_up(self, life: Life) -> None:
-        reason = (
-            f"executors of slot {life.slot + 1} die at their start, {MAX_EARLY_DEATHS} in a row: {life.ended}"
-        )
+        reason = f"executors of slot {life.slot + 1} die at their start, {MAX_EARLY_DEATHS} in a row: {life.ended}"
         log.error("%s", reason)
         if min(self._early_deaths) < MAX_EARLY_DEATHS:
             return

@@ -23,18 +23,21 @@ MAX_PIXELS = 64_000_000
 def pixels_of(declared: Input, value: Any, scalars: Mapping[str, Scalar]) -> np.ndarray:
     """An image input as [1, height, width, 3] uint8, resized (Lanczos) to what the workflow declares.
 
-    value     path, PIL image, or array [height, width, 3] uint8
     raises    InputError that names the input
     """
     spec = concrete(declared.type, scalars)
     _, height, width, _ = spec.shape
-    picture = _open(declared.name, value).convert("RGB")
+    picture = open_picture(declared.name, value).convert("RGB")
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     return np.asarray(picture, dtype=np.uint8)[None]
 
 
-def _open(field: str, value: Any) -> Image.Image:
+def open_picture(field: str, value: Any) -> Image.Image:
+    """A path, PIL image, or array [height, width, 3] uint8 as a PIL image.
+
+    raises    InputError that names `field`
+    """
     if isinstance(value, Image.Image):
         return value
     if isinstance(value, np.ndarray):

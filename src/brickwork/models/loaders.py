@@ -29,7 +29,7 @@ def load(spec: ModelSpec) -> Any:
     if spec.kind not in CLASSES:
         raise ModelError(f"{spec.id}: no loader for models of kind {spec.kind!r}")
     try:
-        model = _pretrained(CLASSES[spec.kind], spec.path, torch_dtype=getattr(torch, spec.dtype))
+        model = _pretrained(CLASSES[spec.kind], spec.path, dtype=getattr(torch, spec.dtype))
         model.eval().requires_grad_(False)
         if spec.kind in TOKENIZERS:
             tokenizer = _pretrained(TOKENIZERS[spec.kind], dict(spec.extras)["tokenizer"])
