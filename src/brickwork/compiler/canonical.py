@@ -16,7 +16,14 @@ from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
 from brickwork.graph.ir import Loop, Node
 from brickwork.graph.rewrite import (
-    Item, Rename, definer, models_of, needs_of, outputs_of, rename_type, rename_values,
+    Item,
+    Rename,
+    definer,
+    models_of,
+    needs_of,
+    outputs_of,
+    rename_type,
+    rename_values,
 )  # fmt: skip
 from brickwork.graph.types import Type
 

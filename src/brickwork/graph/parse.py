@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from brickwork.core.errors import WorkflowError
 from brickwork.core.ids import ModelId
@@ -14,6 +14,8 @@ from brickwork.core.model import ModelSpec
 from brickwork.graph.ir import Carry, Graph, Input, Loop, Node, Use
 from brickwork.graph.rewrite import Item, body_values, outputs_of
 from brickwork.graph.types import Dim, Type
+
+T = TypeVar("T")
 
 
 def parse(text: str) -> Graph:
@@ -123,7 +125,7 @@ class _Parser:
         self._types[name] = type_ = self._type()
         return self._build(Input, name=name, type=type_, **self._options(), where=self._where())
 
-    def _build(self, make: Callable[..., Any], /, **options: Any) -> Any:
+    def _build(self, make: Callable[..., T], /, **options: Any) -> T:
         try:
             return make(**options)
         except TypeError as error:

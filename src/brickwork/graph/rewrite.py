@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from brickwork.graph.ir import Carry, Graph, Loop, Node, Use
 from brickwork.graph.types import INT, Dim, Type
 
 Item = Node | Loop
+AnyItem = TypeVar("AnyItem", Node, Loop, Node | Loop)
 Rename = Callable[[str], str]
 
 
@@ -79,17 +81,19 @@ def rename_type(type_: Type, rename: Rename) -> Type:
     return replace(type_, shape=shape)
 
 
-def rename_values(item: Item, rename: Rename) -> Item:
+def rename_values(item: AnyItem, rename: Rename) -> AnyItem:
     """The same item with every value that it mentions, dims included, passed through `rename`."""
-    if isinstance(item, Loop):
-        return replace(
-            item,
-            start=rename(item.start),
-            stop=rename(item.stop),
-            carries=tuple(_rename_carry(carry, rename) for carry in item.carries),
-            body=tuple(_rename_node(node, rename) for node in item.body),
-        )
-    return _rename_node(item, rename)
+    return _rename_loop(item, rename) if isinstance(item, Loop) else _rename_node(item, rename)
+
+
+def _rename_loop(loop: Loop, rename: Rename) -> Loop:
+    return replace(
+        loop,
+        start=rename(loop.start),
+        stop=rename(loop.stop),
+        carries=tuple(_rename_carry(carry, rename) for carry in loop.carries),
+        body=tuple(_rename_node(node, rename) for node in loop.body),
+    )
 
 
 def _rename_node(node: Node, rename: Rename) -> Node:

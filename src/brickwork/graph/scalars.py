@@ -80,8 +80,9 @@ def type_of(value: object) -> Type | None:
         return FLOAT if math.isfinite(value) else None
     if isinstance(value, str):
         return TEXT
-    is_pair = isinstance(value, tuple) and len(value) == 2
-    return SIZE if is_pair and all(type_of(side) == INT for side in value) else None
+    if isinstance(value, tuple) and len(value) == 2 and all(type_of(side) == INT for side in value):
+        return SIZE
+    return None
 
 
 def result_type(op: str, takes: tuple[Type, ...]) -> Type | None:

@@ -178,7 +178,7 @@ def _check_loop(loop: Loop, values: Mapping[str, Type]) -> None:
         _check_end(loop, carry.name, "starts", carry.type, carry.init, values)
     inside = dict(values) | body_values(loop)
     for node in loop.body:
-        if isinstance(node, Loop) or is_scalar(node):
+        if not isinstance(node, Node) or is_scalar(node):
             _fail(f"{loop.name}: {node.name} may not stand in a loop's body", node.where)
         _check_node(node, inside)
         if f"{loop.name}.i" in {scalar for type_ in types_of(node) for scalar in dims_of(type_)}:

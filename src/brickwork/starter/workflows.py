@@ -3,6 +3,7 @@
 The three share text encoders, transformer and autoencoder: on one cluster each is loaded once.
 """
 
+# ruff: noqa: B008 - bw.input is made for defaults, and returns plain data
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -67,7 +68,7 @@ def image_to_image(model: Path = STARTER) -> bw.Workflow:
         negative_prompt: str = bw.input("", doc="What to avoid."),
         strength: float = bw.input(0.7, doc="How much to change: 1 keeps nothing of the picture."),
         size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
-        steps: int = bw.input(sd3.default_steps, doc="Denoising steps of the whole schedule; strength decides its start."),
+        steps: int = bw.input(sd3.default_steps, doc="Steps of the whole schedule; strength decides its start."),
         guidance: float = bw.input(sd3.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
         seed: int = bw.input(0, doc="Equal seeds give equal pictures."),
     ) -> bw.Image:

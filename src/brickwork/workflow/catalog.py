@@ -25,7 +25,7 @@ def family(path: str | Path) -> Any:
     if not root.is_dir():
         raise ModelError(f"{path} is no directory; expected a Diffusers model directory with a model_index.json.")
     if not (root / "model_index.json").is_file():
-        raise ModelError(f"{path} has no model_index.json; expected a Diffusers directory (save_pretrained writes one).")
+        raise ModelError(f"{path} has no model_index.json; expected a directory as save_pretrained writes it.")
     index = read_json(root / "model_index.json")
     target = FAMILIES.get(str(index.get("_class_name")))
     if target is None:

@@ -58,26 +58,27 @@ def _check_text(input_: Input, value: Any) -> str:
         raise InputError(input_.name, f"it has {len(value):,} characters; at most {input_.max_chars:,} are allowed")
     if any(0xD800 <= ord(character) < 0xE000 for character in value):
         raise InputError(input_.name, "it is not valid Unicode (a lone surrogate); send UTF-8")
-    words = value.split()
+    words: list[str] = value.split()
     if input_.minimum is not None and len(words) < input_.minimum:
         raise InputError(input_.name, "it is empty; say in words what you want to see")
     if input_.words:
-        value, words = _in_vocabulary(input_, words)
+        words = _in_vocabulary(input_, words)
+        value = " ".join(words)
     if input_.max_words is not None and len(words) > input_.max_words:
         raise InputError(input_.name, f"it has {len(words):,} words; at most {input_.max_words} are allowed")
     if input_.choices and value not in input_.choices:
         raise InputError(input_.name, f"expected one of {_some(input_.choices)}, got {_show(value)}")
-    return value
+    return str(value)
 
 
-def _in_vocabulary(input_: Input, words: list[str]) -> tuple[str, list[str]]:
+def _in_vocabulary(input_: Input, words: list[str]) -> list[str]:
     words = [word.lower() for word in words]
     known = set(input_.words)
     if unknown := [word for word in dict.fromkeys(words) if word not in known]:
         named = ", ".join(repr(word[:40]) + _suggest(word, input_.words) for word in unknown[:5])
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise InputError(input_.name, f"unknown words: {named}{more}. The model knows: {_some(input_.words, 60)}")
-    return " ".join(words), words
+    return words
 
 
 def _check_int(input_: Input, value: Any) -> int:

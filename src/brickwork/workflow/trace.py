@@ -25,7 +25,7 @@ from brickwork.core.request import Scalar
 from brickwork.graph.ir import Input, Node, Use
 from brickwork.graph.rewrite import Item
 from brickwork.graph.scalars import CONST, result_type, type_of
-from brickwork.graph.types import BOOL, FLOAT, INT, SIZE, Type
+from brickwork.graph.types import BOOL, FLOAT, INT, SIZE, Dim, Type
 from brickwork.workflow.inputs import check, narrow
 from brickwork.workflow.lines import author_line, mistake
 
@@ -247,7 +247,7 @@ def as_value(label: str, given: Any) -> Value:
         current(label).check_own(label, given)
         return given
     if type_of(given) is None:
-        raise mistake(f"{label}: expected a value of this workflow or a plain str, int, float, bool, got {_show(given)}")
+        raise mistake(f"{label}: expected a value of this workflow, or a plain one, got {_show(given)}")
     return constant(given)
 
 
@@ -325,11 +325,11 @@ def describe(type_: Type) -> str:
     return f"{type_.space}{f' of {type_.of}' if type_.of else ''} [{axes}]"
 
 
-def _axis(axis: Any) -> str:
+def _axis(axis: int | Dim) -> str:
     if isinstance(axis, int):
         return str(axis)
     times = f"*{axis.times}" if axis.times != 1 else ""
-    return axis.scalar.removesuffix(".value") + times + (f"/{axis.over}" if axis.over != 1 else "")
+    return str(axis.scalar).removesuffix(".value") + times + (f"/{axis.over}" if axis.over != 1 else "")
 
 
 def _given(given: Any, value: Value) -> str:

@@ -31,6 +31,9 @@ from brickwork.compiler.draft import Draft, draft
 from brickwork.graph.ir import Loop, Node
 from brickwork.graph.rewrite import Item, Rename, rename_type, rename_values, with_nodes
 
+Known = dict[tuple[object, ...], Node]
+"""Nodes by all that they compute."""
+
 
 def common_subexpressions(plan: Draft) -> Draft:
     graph = plan.graph
@@ -39,22 +42,21 @@ def common_subexpressions(plan: Draft) -> Draft:
     def kept(value: str) -> str:
         return same.get(value, value)
 
-    known: dict[tuple[object, ...], Node] = {}
+    known: Known = {}
     nodes: list[Item] = []
     for item in graph.nodes:
-        item = _merge_body(rename_values(item, kept), known, same) if isinstance(item, Loop) else item
-        if isinstance(item, Loop) or (item := _merge(item, known, same, kept)) is not None:
-            nodes.append(item)
+        if isinstance(item, Loop):
+            nodes.append(_merge_body(item, known, same, kept))
+        elif (node := _merge(item, known, same, kept)) is not None:
+            nodes.append(node)
     inputs = tuple(replace(input_, type=rename_type(input_.type, kept)) for input_ in graph.inputs)
     outputs = tuple((name, kept(value)) for name, value in graph.outputs)
     return draft(replace(with_nodes(graph, nodes), inputs=inputs, outputs=outputs))
 
 
-def _merge(
-    node: Node, known: dict[tuple[object, ...], Node], same: dict[str, str], kept: Rename
-) -> Node | None:
+def _merge(node: Node, known: Known, same: dict[str, str], kept: Rename) -> Node | None:
     """The node with merged values for inputs, or None when an equal one was there before it."""
-    node = rename_values(node, kept)  # type: ignore[assignment]
+    node = rename_values(node, kept)
     # repr tells 1 from 1.0 and from True, which are equal in Python.
     key = (node.op, node.model, node.inputs, repr(node.attrs), node.outputs)
     first = known.setdefault(key, node)
@@ -64,13 +66,9 @@ def _merge(
     return None
 
 
-def _merge_body(loop: Item, known: dict[tuple[object, ...], Node], same: dict[str, str]) -> Loop:
-    assert isinstance(loop, Loop)
-    inside, renamed = dict(known), dict(same)
-
-    def kept(value: str) -> str:
-        return renamed.get(value, value)
-
-    body = tuple(n for node in loop.body if (n := _merge(node, inside, renamed, kept)) is not None)
-    carries = tuple(replace(carry, result=kept(carry.result)) for carry in loop.carries)
-    return replace(loop, body=body, carries=carries) if body else loop
+def _merge_body(loop: Loop, known: Known, same: dict[str, str], kept: Rename) -> Loop:
+    """The loop with its body merged; what is found inside a body is known only there."""
+    inside = dict(known)
+    body = tuple(node for found in loop.body if (node := _merge(found, inside, same, kept)) is not None)
+    merged = rename_values(loop, kept)
+    return replace(merged, body=body) if body else merged

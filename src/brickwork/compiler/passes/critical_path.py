@@ -43,7 +43,7 @@ def remaining(needs: Mapping[str, tuple[str, ...]], cost: Callable[[str], float]
     """
     behind = dict.fromkeys(needs, 0.0)
     total: dict[str, float] = {}
-    for name in reversed(needs):
+    for name in reversed(list(needs)):
         total[name] = cost(name) + behind[name]
         for other in needs[name]:
             behind[other] = max(behind[other], total[name])

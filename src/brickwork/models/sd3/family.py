@@ -25,7 +25,16 @@ from brickwork.workflow.inputs import parse_size
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.loop import counted_loop
 from brickwork.workflow.trace import (
-    Value, arithmetic, constant, constrain, current, emit, expect, expect_tensor, fit_image, is_unsized,
+    Value,
+    arithmetic,
+    constant,
+    constrain,
+    current,
+    emit,
+    expect,
+    expect_tensor,
+    fit_image,
+    is_unsized,
 )  # fmt: skip
 
 STEPS, GUIDANCE = 28, 7.0
@@ -102,7 +111,8 @@ class SD3Family(Family):
         height, width = self._sides("noise", size)
         inputs = {"seed": seed, "height": height, "width": width}
         attrs = {"channels": self._config.channels, "over": self._config.over}
-        return emit("noise.gaussian", inputs, {"latent": self._latent(height, width)}, attrs=attrs, name="noise")["latent"]
+        outputs = {"latent": self._latent(height, width)}
+        return emit("noise.gaussian", inputs, outputs, attrs=attrs, name="noise")["latent"]
 
     @operation
     def denoise(
@@ -166,7 +176,7 @@ class SD3Family(Family):
             height, width = self._sides("encode_image", size)
             image = fit_image(label, image, Type("image", "", "uint8", (1, Dim(height.name), Dim(width.name), 3)))
         elif is_unsized(image):
-            raise mistake(f"{label}: the size of {image.name} is open; give encode_image a size, and it is resized to it")
+            raise mistake(f"{label}: the size of {image.name} is open; give encode_image a size to resize it to")
         image = expect_tensor(label, image, "image", "", (1, None, None, 3))
         over = self._config.over
         h, w = (_divided(label, axis, over) for axis in image.type.shape[1:3])
@@ -288,7 +298,8 @@ def first_step(steps: Value, strength: Value) -> Value:
 def _divided(label: str, axis: int | Dim, over: int) -> int | Dim:
     """A side in pixels, as latents."""
     if isinstance(axis, Dim):
-        return Dim(axis.scalar, axis.times, axis.over * over) if axis.times % over else Dim(axis.scalar, axis.times // over)
+        times, over = (axis.times, over) if axis.times % over else (axis.times // over, 1)
+        return Dim(axis.scalar, times, axis.over * over)
     if axis % over:
         raise mistake(f"{label}: a side of {axis} px is no multiple of {over}")
     return axis // over
