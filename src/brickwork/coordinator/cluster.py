@@ -22,7 +22,7 @@ from brickwork.coordinator.runs import Progress, Result, Run
 from brickwork.coordinator.slots import ExecutorShape, Slots
 from brickwork.core.clock import SystemClock
 from brickwork.core.errors import BrickworkError
-from brickwork.core.ids import RequestId
+from brickwork.core.ids import ExecutorId, RequestId
 from brickwork.core.request import SLO
 from brickwork.data.keeper import Keeper
 from brickwork.observe.spans import Span
@@ -140,13 +140,13 @@ class Cluster:
         """Why things happened to a request, in order."""
         return self._ask(lambda: self._coordinator.story(request_id))
 
-    def residency(self) -> dict[str, list[str]]:
+    def residency(self) -> dict[ExecutorId, list[str]]:
         """Loaded models, by executor."""
-        return self._ask(lambda: dict(self._coordinator.residency()))
+        return self._ask(self._coordinator.residency)
 
-    def pids(self) -> dict[str, int]:
+    def pids(self) -> dict[ExecutorId, int]:
         """Process ids of the executors that are connected."""
-        return self._ask(lambda: dict(self._slots.pids()))
+        return self._ask(self._slots.pids)
 
     def timeline(self, request_id: RequestId | None = None) -> list[Span]:
         """What ran where and when."""

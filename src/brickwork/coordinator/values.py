@@ -77,7 +77,7 @@ def output_types(plan: Plan) -> dict[str, Type]:
 def put_array(store: TensorStore, array: np.ndarray) -> TensorHandle:
     """Copy an array into the arena; this process holds a lease on it."""
     array = np.ascontiguousarray(array)
-    return store.put(memoryview(array).cast("B"), TensorSpec(array.shape, str(array.dtype)))
+    return store.put(array.data, TensorSpec(array.shape, str(array.dtype)))
 
 
 def output_of(store: TensorStore, handle: TensorHandle, space: str) -> Any:

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from brickwork.core.request import Scalar
 
 
 @dataclass(slots=True)
@@ -22,7 +21,7 @@ class Call:
     """One request's arguments of one operation."""
 
     args: dict[str, Any]  # port -> tensor, or scalar
-    attrs: dict[str, Scalar]
+    attrs: dict[str, Any]  # constants, typed as the family declared them
 
 
 Outputs = tuple[torch.Tensor, ...]

@@ -1,6 +1,6 @@
 """Every message of the stage plane, as tagged msgspec structs.
 
-The coordinator orders (Define, Load, Unload, Run, Stop, Shutdown), the executor reports (Hello, Loaded, Unloaded,
+The coordinator orders (Define, Load, Unload, Run, Stop), the executor reports (Hello, Loaded, Unloaded,
 LoadFailed, Report, Progress, Heartbeat). An executor carries out orders in the order in which they arrive, except
 Stop, which it obeys at the next step boundary.
 """
@@ -65,10 +65,6 @@ class Stop(msgspec.Struct, tag="stop", frozen=True):
     task_id: TaskId
 
 
-class Shutdown(msgspec.Struct, tag="shutdown", frozen=True):
-    """Finish nothing more, release everything, exit 0."""
-
-
 class Hello(msgspec.Struct, tag="hello", frozen=True):
     """First message of an executor. `token` is the secret that the fleet gave it at launch."""
 
@@ -114,5 +110,5 @@ class Heartbeat(msgspec.Struct, tag="heartbeat", frozen=True):
     """The process is alive and its interpreter runs."""
 
 
-Order = Define | Load | Unload | Run | Stop | Shutdown
+Order = Define | Load | Unload | Run | Stop
 Notice = Hello | Loaded | Unloaded | LoadFailed | Report | Progress | Heartbeat
