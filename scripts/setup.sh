@@ -68,6 +68,7 @@ raise SystemExit(version('torch').split('+')[0] != '$torch_version')" 2>/dev/nul
 
 prepare() {
     is_prepared "$1" && return 0
+    trap 'say "interrupted; start again to go on"; exit 130' INT
     need_compiler
     make_venv
     rm -f "$stamp"
@@ -79,5 +80,6 @@ prepare() {
     esac
     has_torch || die "something replaced torch $torch_version; remove .venv and start again."
     printf '%s %s\n' "$1" "$(fingerprint)" >"$stamp.new" && mv "$stamp.new" "$stamp"
+    trap - INT
     say "ready"
 }

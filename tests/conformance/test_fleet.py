@@ -117,6 +117,7 @@ def all_gone(pidfds: list[int]) -> bool:
 
 def test_a_process_starts_in_a_known_state(start_method: str) -> None:
     async def play(bench: Bench) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])  # to be undone in the child
         memory = os.memfd_create("arena")
         os.write(memory, b"tensors")
         pid = await bench.launch("e1.1", {"threads": 2, "name": "é"}, arena_fd=memory)
@@ -135,7 +136,10 @@ def test_a_process_starts_in_a_known_state(start_method: str) -> None:
         os.kill(pid, signal.SIGINT)
         assert (await bench.ask("e1.1", "state"))["pid"] == pid
 
-    on_bench(play, start_method)
+    try:
+        on_bench(play, start_method)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
 
 
 def test_every_exit_is_told_once_with_its_reason(start_method: str) -> None:
@@ -217,7 +221,24 @@ def test_a_name_is_used_once_at_a_time_and_a_closed_fleet_starts_nothing(start_m
     on_bench(play, start_method)
 
 
-def test_a_cancelled_launch_leaves_no_process(start_method: str) -> None:
+@pytest.mark.parametrize("ticks", [1, 2, 3])
+def test_a_cancelled_launch_is_not_left_half_way(start_method: str, ticks: int) -> None:
+    async def play(bench: Bench) -> None:
+        await bench.fleet.start()
+        launch = asyncio.ensure_future(bench.launch("e1.1"))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        launch.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await launch
+        assert await bench.ask("e1.1", "state")
+        await bench.fleet.stop(ExecutorId("e1.1"), END_TIMEOUT_S)
+        assert bench.exits["e1.1"] == "was killed by SIGTERM"
+
+    on_bench(play, start_method)
+
+
+def test_launches_cancelled_by_a_closing_fleet_leave_no_process(start_method: str) -> None:
     async def play(bench: Bench) -> None:
         launches = [asyncio.ensure_future(bench.launch(f"e{i}.1")) for i in range(4)]
         await asyncio.sleep(0)

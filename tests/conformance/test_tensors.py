@@ -8,8 +8,10 @@ arena, so that blocks are reused all the time; then real processes that are kill
 import hashlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -260,6 +262,26 @@ def test_an_arena_serves_39_lives(keeper: Keeper) -> None:
         keeper.next_holder()
     keeper.free_holder(17)
     assert keeper.next_holder() == 17
+
+
+def test_threads_share_a_store(keeper: Keeper) -> None:
+    """Threads of one process lease and release one tensor: the bit goes with the last of them, not before."""
+    producer = store_of(keeper)
+    handle = producer.put(b"1234", spec_of(4))
+    started = threading.Barrier(4)
+
+    def lease_often() -> None:
+        started.wait()
+        for _ in range(2000):
+            with producer.get(handle) as lease:
+                assert lease.buffer == b"1234"
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(lease_often) for _ in range(4)]:
+            future.result()
+    assert keeper.leaked() == [(handle.block, (producer.holder,))]
+    producer.release(handle)
+    assert keeper.leaked() == []
 
 
 def test_a_killed_process_leaks_nothing(keeper: Keeper) -> None:

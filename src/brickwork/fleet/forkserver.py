@@ -10,8 +10,8 @@ Control is a SOCK_SEQPACKET socket: JSON, one message a packet, descriptors besi
     <- {"pid": n} + [pidfd]   or   {"error": text}               the answer to a launch
     <- {"exited": n, "status": wait status}                      a child ended
 
-When the other end closes, however the coordinator went, the children get ORPHAN_GRACE_S to notice it themselves;
-then they are killed. When this process dies, the kernel kills them (child.py).
+When the other end closes, however the coordinator went, this process ends; and when this process ends, however it
+went, the kernel kills its children (child.py).
 """
 
 import gc
@@ -22,7 +22,6 @@ import select
 import signal
 import socket
 import sys
-import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +29,6 @@ from typing import Any, NoReturn
 
 from brickwork.fleet import child
 
-ORPHAN_GRACE_S = 1.0
 MAX_PACKET_BYTES = 1 << 18
 MAX_FDS = 16
 
@@ -54,18 +52,6 @@ class ForkServer:
                     self._reap(fd)
                 elif not self._answer():
                     return
-
-    def end_children(self) -> None:
-        """Give the children their grace, then kill what is left."""
-        self._poll.unregister(self._control)
-        deadline_s = time.monotonic() + ORPHAN_GRACE_S
-        while self._children and (left_s := deadline_s - time.monotonic()) > 0:
-            for fd, _ in self._poll.poll(left_s * 1000):
-                self._reap(fd)
-        for pidfd in self._children:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        for pidfd in list(self._children):
-            self._reap(pidfd)
 
     def _answer(self) -> bool:
         """Read one order and carry it out; False when there will be no more."""
@@ -136,11 +122,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
     preload(sys.argv[2:])
-    server = ForkServer(control)
-    try:
-        server.serve()
-    finally:
-        server.end_children()
+    ForkServer(control).serve()
 
 
 if __name__ == "__main__":

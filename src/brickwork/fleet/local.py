@@ -76,9 +76,11 @@ class LocalFleet:
             raise LaunchError(f"{executor} was not started: the fleet is closed.")
         if executor in self._processes:
             raise ValueError(f"executor: {executor} is running already")
-        task = self._spawn_task(self._launch(executor, config, fds or {}))
+        # Never half-way: a process that was started gets registered, though the caller is cancelled and closes `fds`.
+        copies = {key: os.dup(fd) for key, fd in (fds or {}).items()}
+        task = self._spawn_task(self._launch(executor, config, copies))
         try:
-            return await asyncio.shield(task)  # never half-way: a process that was started gets registered
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(lambda done: done.exception())  # nobody is left to be told
             raise
@@ -123,6 +125,8 @@ class LocalFleet:
             raise
         finally:
             tail.close_write()
+            for fd in fds.values():
+                os.close(fd)
         process = _Process(executor, pid, pidfd, tail)
         self._processes[executor] = process
         asyncio.get_running_loop().add_reader(pidfd, self._exited, process)
