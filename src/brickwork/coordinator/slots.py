@@ -114,7 +114,8 @@ class Slots:
 
     def pids(self) -> dict[ExecutorId, int]:
         """Process ids of the executors that have joined and live."""
-        return {life.executor: self._fleet.pid(life.executor) for life in self._lives.values() if life.is_connected}
+        living = [life.executor for life in self._lives.values() if life.is_connected and life.ended is None]
+        return {executor: self._fleet.pid(executor) for executor in living}
 
     async def _launch(self, slot: int) -> None:
         self._births[slot] += 1
