@@ -76,6 +76,4 @@ def _layout_in(fd: int) -> Layout:
             layout = layout_of(arena_bytes)
             if file_bytes(layout) == size:
                 return layout
-    raise ValueError(
-        f"arena: the {size} bytes of descriptor {fd} are not an arena of layout version {VERSION}"
-    )
+    raise ValueError(f"arena: the {size} bytes of descriptor {fd} are not an arena of layout version {VERSION}")

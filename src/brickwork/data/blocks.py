@@ -89,9 +89,7 @@ class BlockTable:
 
     def held(self, size_class: SizeClass) -> dict[int, tuple[int, ...]]:
         """Blocks of a class that are not free, with their holders; each word at its own moment."""
-        words = (
-            (block, self._words.load(block)) for block in range(size_class.first, self._stop(size_class))
-        )
+        words = ((block, self._words.load(block)) for block in range(size_class.first, self._stop(size_class)))
         return {block: holders_of(word) for block, word in words if word & HOLDER_MASK}
 
     def peak(self, size_class: SizeClass) -> int:

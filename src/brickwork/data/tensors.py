@@ -119,9 +119,7 @@ class TensorStore:
             if is_new is None:
                 raise StaleHandle(f"{_name(handle)} was released, and its block may hold another tensor now.")
             if not is_new and handle.block not in self._counts:
-                raise StaleHandle(
-                    f"{_name(handle)} is being handed over and the keeper has not adopted it yet."
-                )
+                raise StaleHandle(f"{_name(handle)} is being handed over and the keeper has not adopted it yet.")
             self._counts[handle.block] = 1 if is_new else self._counts[handle.block] + 1
         return Lease(self, handle, self._arena.readable[handle.offset : handle.offset + handle.spec.nbytes])
 
@@ -151,9 +149,7 @@ class TensorStore:
         with self._lock:
             self._require_held(handle, "hands it over")
             if self._counts[handle.block] > 1:
-                raise ValueError(
-                    f"handle: {_name(handle)} is leased besides; release that before handing it over"
-                )
+                raise ValueError(f"handle: {_name(handle)} is leased besides; release that before handing it over")
             del self._counts[handle.block]
 
     def adopt(self, handle: TensorHandle, from_holder: int) -> None:
@@ -167,9 +163,7 @@ class TensorStore:
             if is_new is not None:
                 self._counts[handle.block] = 1 if is_new else self._counts[handle.block] + 1
         if is_new is None:
-            raise StaleHandle(
-                f"{_name(handle)} is not held by holder {from_holder}, who was to hand it over."
-            )
+            raise StaleHandle(f"{_name(handle)} is not held by holder {from_holder}, who was to hand it over.")
 
     def statistics(self) -> ArenaUse:
         """How full the arena is. Reads the word of every block that was ever used: not for every task."""
@@ -249,9 +243,7 @@ class Lease:
     def __enter__(self) -> "Lease":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.release()
 
 

@@ -55,7 +55,10 @@ class ForkServer:
 
     def _answer(self) -> bool:
         """Read one order and carry it out; False when there will be no more."""
-        packet, fds, _, _ = socket.recv_fds(self._control, MAX_PACKET_BYTES, MAX_FDS)
+        try:
+            packet, fds, _, _ = socket.recv_fds(self._control, MAX_PACKET_BYTES, MAX_FDS)
+        except ConnectionResetError:  # the owner died with answers unread
+            return False
         if not packet:
             return False
         try:

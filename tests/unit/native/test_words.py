@@ -106,8 +106,7 @@ def test_processes_lose_no_change() -> None:
     fd, processes, times = os.memfd_create("words"), 4, 100_000
     os.ftruncate(fd, 4096)
     children = [
-        subprocess.Popen([sys.executable, "-c", HAMMER, str(fd), str(times)], pass_fds=[fd])
-        for _ in range(processes)
+        subprocess.Popen([sys.executable, "-c", HAMMER, str(fd), str(times)], pass_fds=[fd]) for _ in range(processes)
     ]
     assert [child.wait(timeout=60) for child in children] == [0] * processes
     words = Words(mmap.mmap(fd, 4096), 0, 3)
