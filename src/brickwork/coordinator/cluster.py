@@ -7,28 +7,21 @@ caller's script to guard its `__main__`.
 import asyncio
 import atexit
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from brickwork.compiler.instance import resolve
-from brickwork.control.machine import Control
-from brickwork.coordinator.coordinator import Coordinator, Submission
-from brickwork.coordinator.links import Listener
+from brickwork.coordinator.coordinator import Submission
+from brickwork.coordinator.embedded import embedded, submission_of
 from brickwork.coordinator.runs import Progress, Result, Run
-from brickwork.coordinator.slots import ExecutorShape, Slots
-from brickwork.core.clock import SystemClock
 from brickwork.core.errors import BrickworkError
 from brickwork.core.ids import ExecutorId, RequestId
 from brickwork.core.request import SLO
-from brickwork.data.keeper import Keeper
 from brickwork.observe.spans import Span
-from brickwork.profile.files import starter_profile
 from brickwork.workflow.api import Workflow
-from brickwork.workflow.inputs import validate
 
 T = TypeVar("T")
 
@@ -86,12 +79,7 @@ class Cluster:
         memory_bytes: int = 1 << 30,
         start_method: str = "forkserver",
     ):
-        shape = ExecutorShape(f"cpu-{threads}", threads, memory_bytes)
-        self._keeper = Keeper()
-        self._listener = Listener()
-        self._slots = Slots(self._keeper, self._listener.address, [shape] * executors, start_method)
-        control = Control(starter_profile())
-        self._coordinator = Coordinator(control, self._keeper, self._slots, self._listener, SystemClock())
+        self._coordinator = embedded(executors, threads, memory_bytes, start_method)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="brickwork-coordinator")
         self._is_closed = False
@@ -119,7 +107,9 @@ class Cluster:
         on_progress     called from the coordinator's thread; must be quick and not raise
         raises          InputError for a bad input
         """
-        submission = self._submission(workflow, inputs, SLO(deadline_s, deterministic))
+        if self._is_closed:
+            raise BrickworkError("The cluster is closed. Make a new one.")
+        submission = submission_of(workflow, inputs, SLO(deadline_s, deterministic))
         future: Future[Result] = Future()
         run = self._call(self._submit(submission, on_progress, future)).result()
         return Handle(self, run, future)
@@ -146,7 +136,7 @@ class Cluster:
 
     def pids(self) -> dict[ExecutorId, int]:
         """Process ids of the executors that are connected."""
-        return self._ask(self._slots.pids)
+        return self._ask(self._coordinator.pids)
 
     def timeline(self, request_id: RequestId | None = None) -> list[Span]:
         """What ran where and when."""
@@ -158,7 +148,7 @@ class Cluster:
 
     def leaked_blocks(self) -> int:
         """Blocks of tensor memory in use; 0 when no request is running."""
-        return self._ask(lambda: len(self._keeper.leaked()))
+        return self._ask(self._coordinator.leaked_blocks)
 
     def close(self) -> None:
         """Stop everything within CLOSE_TIMEOUT_S. Idempotent; runs that have not ended raise Cancelled."""
@@ -171,7 +161,6 @@ class Cluster:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(CLOSE_TIMEOUT_S)
-            self._keeper.close()
 
     def __enter__(self) -> "Cluster":
         return self
@@ -180,16 +169,6 @@ class Cluster:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _submission(self, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> Submission:
-        if self._is_closed:
-            raise BrickworkError("The cluster is closed. Make a new one.")
-        plan = workflow.plan
-        values = validate(plan.inputs, inputs)
-        names = {item.name for item in plan.inputs if item.type.is_tensor}
-        scalars = {name: value for name, value in values.items() if name not in names}
-        pictures = {name: value for name, value in values.items() if name in names}
-        return Submission(plan, scalars, pictures, resolve(plan, scalars), slo)
 
     async def _submit(
         self, submission: Submission, on_progress: Callable[[Progress], None] | None, future: "Future[Result]"

@@ -87,16 +87,24 @@ class Coordinator:
         self._runs.clear()
         await self._slots.close()
         self._listener.close()
+        self._keeper.close()
 
-    def submit(self, submission: Submission, on_progress: Callable[[Progress], None] | None = None) -> Run:
-        """Hand a request to control. The returned run's future ends with a Result or the reason why not.
+    def submit(
+        self,
+        submission: Submission,
+        on_progress: Callable[[Progress], None] | None = None,
+        request_id: RequestId | None = None,
+    ) -> Run:
+        """Hand a request to control. The returned run's future ends with a Result or the reason why not; it has
+        ended with Rejected already when admission refuses.
 
+        request_id    unique in the life of this coordinator; None: a new one
         raises    InputError for a picture that cannot be read, OutOfSpace when the arena is full, RequestFailed
                   when no executor can be started
         """
         if self._defect:
             raise RequestFailed(self._defect)
-        request_id = RequestId(f"r-{next(self._numbers)}")
+        request_id = request_id or RequestId(f"r-{next(self._numbers)}")
         plan = submission.plan
         tensors = self._put_pictures(submission)
         run = Run(request_id, self._clock.now_s(), on_progress)
@@ -110,6 +118,14 @@ class Coordinator:
 
     def story(self, request_id: RequestId) -> list[str]:
         return self._control.story(request_id)
+
+    def pids(self) -> dict[ExecutorId, int]:
+        """Process ids of the executors that are connected."""
+        return self._slots.pids()
+
+    def leaked_blocks(self) -> int:
+        """Blocks of tensor memory in use; 0 when no request is running."""
+        return len(self._keeper.leaked())
 
     def residency(self) -> dict[ExecutorId, list[str]]:
         """Models that are loaded, by executor."""

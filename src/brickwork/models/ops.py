@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 
-
 @dataclass(slots=True)
 class Call:
     """One request's arguments of one operation."""
