@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, NoReturn
 
 from brickwork.core.errors import WorkflowError
 from brickwork.core.ids import ModelId
@@ -14,8 +14,6 @@ from brickwork.core.model import ModelSpec
 from brickwork.graph.ir import Carry, Graph, Input, Loop, Node, Use
 from brickwork.graph.rewrite import Item, body_values, outputs_of
 from brickwork.graph.types import Dim, Type
-
-T = TypeVar("T")
 
 
 def parse(text: str) -> Graph:
@@ -117,19 +115,23 @@ class _Parser:
             yield read()
 
     def _model(self) -> ModelSpec:
-        return self._build(ModelSpec, id=ModelId(self._take("word")), **self._options())
+        name, options = ModelId(self._take("word")), self._known(ModelSpec, self._options())
+        if missing := {"kind", "path", "dtype", "weight_bytes", "profile"} - set(options):
+            self._fail(self._tokens[self._at - 1].at, f"the model's {min(missing)} is missing")
+        return ModelSpec(id=name, **options)
 
     def _input(self) -> Input:
         name = self._take("value")[1:]
         self._expect(":")
         self._types[name] = type_ = self._type()
-        return self._build(Input, name=name, type=type_, **self._options(), where=self._where())
+        return Input(name=name, type=type_, **self._known(Input, self._options()), where=self._where())
 
-    def _build(self, make: Callable[..., T], /, **options: Any) -> T:
-        try:
-            return make(**options)
-        except TypeError as error:
-            self._fail(self._tokens[self._at - 1].at, str(error))
+    def _known(self, kind: type, options: dict[str, Any]) -> dict[str, Any]:
+        """`options`, all of them fields of the dataclass `kind`."""
+        for key in options:
+            if key not in {field.name for field in fields(kind)} - {"id", "name", "type", "where"}:
+                self._fail(self._tokens[self._at - 1].at, f"there is no option {key!r} here")
+        return options
 
     def _item(self) -> Item:
         name = self._take("value")[1:]

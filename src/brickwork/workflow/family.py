@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -31,10 +32,14 @@ class Family:
 def operation(method: Callable[P, R]) -> Callable[P, R]:
     """A family's method as authors call it: a wrong argument list is a mistake in the author's line."""
     signature = inspect.signature(method)
-    takes = ", ".join(list(signature.parameters)[1:])
+    names = list(signature.parameters)[1:]
+    takes = ", ".join(names)
 
     @functools.wraps(method)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        if wrong := [name for name in kwargs if name not in names]:
+            near = "".join(f", perhaps {name}" for name in difflib.get_close_matches(wrong[0], names, n=1))
+            raise mistake(f"{method.__name__}: there is no {wrong[0]}{near}; it takes {takes}")
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:

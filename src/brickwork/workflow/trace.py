@@ -106,9 +106,9 @@ class Value:
 
     def _unknown(self, *_: Any) -> NoReturn:
         raise mistake(
-            f"{self.name} is a {self.type.space} that is known only when a request runs; it can't be counted, "
-            "indexed, looped over or turned into text or a number now. Loop over plain Python numbers, or use a "
-            "workflow input as it is."
+            f"{self.name} ({self.type.space}) is known only when a request runs; it can't be counted, indexed, "
+            "looped over or turned into text or a number now. Loop over plain Python numbers, or use a workflow "
+            "input as it is."
         )
 
     __iter__ = __len__ = __getitem__ = __contains__ = __index__ = __int__ = __float__ = _unknown
