@@ -70,7 +70,7 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
     tasks = _choose(turn, group, spot, executor)
     head, size = tasks[0], len(tasks)
     reason = turn.why(f"{size} of {ready} ready, done soonest on {executor.id}")
-    leaving = unloads(turn, head, executor, size)
+    leaving = unloads(turn, head, executor, need_bytes(turn, head, executor.device, size))
     assert leaving is not None, f"policy `unload` cannot make room on {executor.id} for {head.id}"
     _make_resident(turn, executor, head, leaving, reason)
     batch = _record(turn, executor, tasks, spot)

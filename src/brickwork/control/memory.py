@@ -24,16 +24,18 @@ def too_large(turn: Turn, task: TaskRecord) -> str:
     )
 
 
-def unloads(turn: Turn, task: TaskRecord, executor: ExecutorRecord, size: int) -> tuple[ModelId, ...] | None:
-    """What has to leave an idle executor before a batch of `size` such tasks; None when it cannot fit."""
-    needed = dict.fromkeys(task.program.models)
-    kept_bytes = sum(executor.replicas[model].model.weight_bytes for model in needed if model in executor.replicas)
-    missing_bytes = need_bytes(turn, task, executor.device, size) - kept_bytes - executor.free_bytes
+def unloads(turn: Turn, task: TaskRecord, executor: ExecutorRecord, need_bytes: int) -> tuple[ModelId, ...] | None:
+    """What has to leave an idle executor for a batch that needs `need_bytes` in all; None when it cannot fit."""
+    replicas, needed = executor.replicas, task.program.models
+    missing_bytes = need_bytes - executor.free_bytes
+    for model in needed:
+        if model in replicas:
+            missing_bytes -= replicas[model].model.weight_bytes
     if missing_bytes <= 0:
         return ()
     residents = [
         Resident(model, replica.model.weight_bytes, replica.used_s, record.demand, record.replicas)
-        for model, replica in executor.replicas.items()
+        for model, replica in replicas.items()
         if model not in needed and (record := turn.state.models[model])
     ]
     return turn.policies.unload(residents, missing_bytes)

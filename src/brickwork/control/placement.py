@@ -3,7 +3,7 @@
 If that is a busy executor, the group waits for it: loading a model twice costs more than it gains. The score adds what
 the choice takes from others: models that have to go and are still wanted must be loaded again later.
 
-Which executors are looked at (16 at most) is decided by `candidates.py` from indexes; here they are only compared.
+Which executors are looked at (a dozen at most) is decided by `candidates.py` from indexes; here they are only compared.
 """
 
 from collections.abc import Sequence
