@@ -194,7 +194,7 @@ class Coordinator:
         request_id, _, task = progress.task_id.partition("/")
         run = self._runs.get(RequestId(request_id))
         if run is not None and run.on_progress is not None:
-            run.on_progress(Progress(run.request_id, task, progress.step, progress.steps))
+            run.on_progress(Progress(run.request_id, task, progress.step, progress.steps, progress.preview))
 
     def _closed(self, link: ExecutorLink) -> None:
         """The connection ended, and with it all that the executor will ever say: make sure of its death."""

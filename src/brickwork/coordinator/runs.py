@@ -16,6 +16,7 @@ class Progress:
     task: str  # name in the plan: "denoise"
     step: int
     steps: int
+    preview: bytes = b""  # PNG of the picture so far, twice a second at most; else empty
 
 
 @dataclass(frozen=True, slots=True)

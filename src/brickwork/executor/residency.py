@@ -1,12 +1,15 @@
 """What is loaded. Obeys Load and Unload; which model to evict is control's decision, the budget is checked here too."""
 
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from brickwork.core.errors import ModelError
 from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
+from brickwork.graph.ir import Loop
 from brickwork.models import loaders
+from brickwork.models.preview import Preview
 
 
 class Residency:
@@ -16,6 +19,7 @@ class Residency:
         self._memory_bytes = memory_bytes
         self._models: dict[ModelId, Any] = {}
         self._weight_bytes: dict[ModelId, int] = {}
+        self._previews: dict[ModelId, Preview] = {}
 
     def load(self, spec: ModelSpec) -> float:
         """Load `spec` unless it is resident. Returns the seconds it took.
@@ -33,11 +37,20 @@ class Residency:
         start_s = monotonic()
         self._models[spec.id] = loaders.load(spec)
         self._weight_bytes[spec.id] = spec.weight_bytes
+        for name, path in spec.extras:
+            if name == "preview":
+                self._previews[spec.id] = Preview(Path(path))
         return monotonic() - start_s
 
     def unload(self, model: ModelId) -> None:
         self._models.pop(model, None)
         self._weight_bytes.pop(model, None)
+        self._previews.pop(model, None)
+
+    def preview(self, loop: Loop) -> Preview | None:
+        """How the latents of a loop can be shown, if one of its models brought a map for that."""
+        found = (self._previews.get(node.model) for node in loop.body if node.model is not None)
+        return next((preview for preview in found if preview is not None), None)
 
     def model(self, model: ModelId) -> Any:
         """The loaded model.

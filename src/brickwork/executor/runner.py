@@ -28,6 +28,9 @@ from brickwork.wire.messages import Notice, Progress, Report, Run
 MIN_PROGRESS_S = 0.05
 """Least time between two Progress messages of a task: enough for an eye, nothing for the socket."""
 
+MIN_PREVIEW_S = 0.5
+"""Least time between two previews of a task. The first comes so long after the batch began."""
+
 
 class NodeFailed(Exception):
     """A node raised. The text names node, model and cause."""
@@ -80,13 +83,15 @@ class _Batch:
         self._spans: list[Span] = []
         self._start_s = monotonic()
         self._progress_s = 0.0
+        self._preview_s = self._start_s
         self.rows: list[Row] = []
         self._open: dict[TaskId, int] = {run.task_id: run.attempt for run in order.runs}  # tasks not reported yet
 
     def open(self) -> None:
         for run in self._order.runs:
             self.rows.append(open_row(self._runner._store, self._program, run))
-        self._announce(self.rows, 0, 1)
+        for row in self.rows:
+            self._runner._send(Progress(row.run.task_id, 0, 1))
 
     def execute(self, rows: list[Row], items: Sequence[Node | Loop]) -> None:
         """Take `rows` through `items` and deliver them."""
@@ -107,7 +112,7 @@ class _Batch:
         self.execute([row for row in rows if row.step >= row.stop], rest)
         while active := step_batch(self._without_stopped(rows)):
             self._trip(loop, active)
-            self._announce(active)
+            self._announce(loop, active)
             self.execute([row for row in active if row.step >= row.stop], rest)
 
     def _trip(self, loop: Loop, rows: list[Row]) -> None:
@@ -191,15 +196,19 @@ class _Batch:
         compute_s = monotonic() - self._start_s
         self._runner._send(Report(self._order.batch, tuple(ends), not self._open, compute_s, spans))
 
-    def _announce(self, rows: list[Row], *fixed: int) -> None:
-        """Tell how far `rows` are, not more often than MIN_PROGRESS_S."""
+    def _announce(self, loop: Loop, rows: list[Row]) -> None:
+        """Tell how far `rows` are and, less often, what their pictures look like."""
         now_s = monotonic()
-        if not fixed and now_s - self._progress_s < MIN_PROGRESS_S:
+        if now_s - self._progress_s < MIN_PROGRESS_S:
             return
         self._progress_s = now_s
+        preview = None
+        if now_s - self._preview_s >= MIN_PREVIEW_S:
+            preview, self._preview_s = self._runner._residency.preview(loop), now_s
+        carry = next((carry for carry in loop.carries if carry.type.space == "latent"), None)
         for row in rows:
-            step, steps = fixed or (row.step, row.stop)
-            self._runner._send(Progress(row.run.task_id, step, steps))
+            picture = preview.png(row.values[f"{loop.name}.{carry.name}"]) if preview and carry else b""
+            self._runner._send(Progress(row.run.task_id, row.step, row.stop, picture))
 
     def _span(self, node: Node, rows: list[Row], step: int, start_s: float) -> None:
         tasks = tuple(row.run.task_id for row in rows)

@@ -104,6 +104,7 @@ class Progress(msgspec.Struct, tag="progress", frozen=True):
     task_id: TaskId
     step: int
     steps: int
+    preview: bytes = b""  # PNG of the picture so far; mostly empty
 
 
 class Heartbeat(msgspec.Struct, tag="heartbeat", frozen=True):
