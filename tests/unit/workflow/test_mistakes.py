@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support.tiny_sd3 import build_tiny_sd3
 
 from brickwork.core.errors import WorkflowError
+from support.tiny_sd3 import build_tiny_sd3
 
 HEAD = """
 import brickwork as bw
@@ -37,7 +37,7 @@ MISTAKES = {
     "wrong scalar": ("sd3.noise(prompt, size)  # here", "noise: seed: expected int, got text (prompt)"),
     "float for int": ("sd3.noise(0.5, size)  # here", "noise: seed: expected int, got float 0.5"),
     "None": ("sd3.encode(None)  # here", "encode: prompt: expected text, got None"),
-    "size that the model cannot draw": ("sd3.noise(seed, (63, 64))  # here", "64x63 is not a size that the model draws"),
+    "impossible size": ("sd3.noise(seed, (63, 64))  # here", "64x63 is not a size that the model draws"),
     "constant out of range": (
         "sd3.denoise(sd3.noise(seed, size), sd3.encode(prompt), steps=0, guidance=guidance)  # here",
         "denoise: steps: 0 is out of range; choose from 1 to 1000",
@@ -51,7 +51,7 @@ MISTAKES = {
         "sd3.denoise(sd3.noise(seed, size), other.encode(prompt), steps=steps, guidance=guidance)  # here",
         "denoise: text: expected embedding of joint-",
     ),
-    "latents of another model": ("sd3.decode(other.noise(seed, size))  # here", "decode: latents: expected latent of vae-"),
+    "foreign latents": ("sd3.decode(other.noise(seed, size))  # here", "decode: latents: expected latent of vae-"),
     "an int for latents": ("sd3.decode(seed)  # here", "decode: latents: expected latent of vae-"),
     "a string for latents": ("sd3.decode('latents')  # here", "got str 'latents'"),
     "image of open size": ("sd3.encode_image(photo)  # here", "the size of photo is open"),
