@@ -1,9 +1,9 @@
 """Policy: is a request accepted?
 
 With a deadline it is accepted when its predicted finish meets it: work ahead of it, spread over the executors (or the
-time until one is idle, if that is longer), then loads of models that are nowhere, then its own critical path. Without
-one it is accepted while there is room in the queue. The prediction is a fluid one: it takes executors for
-interchangeable and the queue for divisible, so it is optimistic by up to the length of one batch. A refused request
+time until one is idle, if that is longer), then loads of models that are nowhere, then its own critical path in
+batches as large as the queue makes them. Without one it is accepted while there is room in the queue. The prediction
+is a fluid one: it takes executors for interchangeable and the queue for divisible. A refused request
 is told after how many seconds the same prediction would hold, given that nothing else arrives; None when even an idle
 system is too slow for it.
 """
@@ -26,6 +26,7 @@ class Arrival:
     now_s: float
     deadline_s: float | None  # on control's clock
     path_s: float  # critical path of the request, alone
+    crowded_path_s: float  # the same in the company of what is queued: in batches of 1 + queued / executors
     load_s: float  # loading of its models that no executor holds
     ahead_s: float  # device seconds of accepted work that is not ranked after it
     first_free_s: float  # until an executor is idle, by prediction
@@ -55,7 +56,7 @@ def admit_by_predicted_finish(arrival: Arrival) -> Admitted | Refused:
         one_s = wait_s / arrival.queued
         retry_s = one_s if arrival.executors else NO_EXECUTOR_RETRY_S
         return Refused(f"The queue is full ({MAX_QUEUED_REQUESTS} requests).", retry_s)
-    finish_s = arrival.now_s + wait_s + arrival.load_s + arrival.path_s
+    finish_s = arrival.now_s + wait_s + arrival.load_s + arrival.crowded_path_s
     if arrival.deadline_s is None or finish_s <= arrival.deadline_s:
         return Admitted(finish_s)
     if not arrival.executors:

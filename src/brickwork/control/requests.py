@@ -1,5 +1,7 @@
 """The life of a request: it arrives, is accepted or refused, may be cancelled, and ends exactly once."""
 
+from math import ceil
+
 from brickwork.compiler.instance import remaining_s, resolve, shape_key, task_work
 from brickwork.control.actions import Accept, Finish, Stop
 from brickwork.control.admission import Arrival, Refused
@@ -107,16 +109,26 @@ def _arrival(turn: Turn, request: RequestRecord) -> Arrival:
     """What admission is told about the request and the system."""
     state = turn.state
     nowhere = [model for model in request.facts.models.values() if not state.replicas(model.id)]
+    paths_s = remaining_s(request.facts.plan, lambda task: _crowded_s(turn, request.tasks[task.name]))
     return Arrival(
         now_s=turn.now_s,
         deadline_s=request.due_s if request.has_deadline else None,
         path_s=request.path_s,
+        crowded_path_s=max(paths_s.values(), default=0.0),
         load_s=sum(turn.estimate.load_s(turn.device, model) for model in nowhere),
         ahead_s=state.deadline_work_s if request.has_deadline else state.work_s,
         first_free_s=state.first_free_s(turn.now_s),
         executors=len(state.executors),
         queued=len(state.requests),
     )
+
+
+def _crowded_s(turn: Turn, task: TaskRecord) -> float:
+    """Seconds of the task in a batch as large as the queue suggests: of all requests, each executor takes its part."""
+    state = turn.state
+    size = 1 + ceil(len(state.requests) / max(1, len(state.executors)))
+    limit = 1 if task.group[2] else turn.estimate.limit(turn.device, task.program.id, task.shape, task.works)
+    return turn.estimate.equal_batch_s(turn.device, task.works, min(size, limit))
 
 
 def _instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:

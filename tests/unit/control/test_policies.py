@@ -26,13 +26,16 @@ from brickwork.core.ids import ExecutorId, ModelId
 def arrival(
     deadline_s: float | None = None,
     path_s: float = 1.0,
+    crowded_path_s: float | None = None,
     load_s: float = 0.0,
     ahead_s: float = 0.0,
     first_free_s: float = 0.0,
     executors: int = 2,
     queued: int = 0,
 ) -> Arrival:
-    return Arrival(100.0, deadline_s, path_s, load_s, ahead_s, first_free_s, executors, queued)
+    return Arrival(
+        100.0, deadline_s, path_s, crowded_path_s or path_s, load_s, ahead_s, first_free_s, executors, queued
+    )
 
 
 class TestAdmission:
@@ -42,6 +45,11 @@ class TestAdmission:
 
     def test_a_long_batch_everywhere_delays_more_than_little_work(self) -> None:
         assert admit_by_predicted_finish(arrival(ahead_s=1.0, first_free_s=9.0)) == Admitted(110.0)
+
+    def test_company_makes_the_path_longer_but_not_hopeless(self) -> None:
+        verdict = admit_by_predicted_finish(arrival(deadline_s=101.5, crowded_path_s=2.0))
+        assert isinstance(verdict, Refused)
+        assert verdict.retry_after_s == pytest.approx(0.5)
 
     def test_a_deadline_that_is_just_met_is_accepted(self) -> None:
         assert admit_by_predicted_finish(arrival(deadline_s=103.0, ahead_s=4.0)) == Admitted(103.0)
