@@ -36,7 +36,8 @@ def main() -> NoReturn:
         print("stopped", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except Rejected as error:
-        print(f"refused: {error} Try again in {error.retry_after_s:.1f} s.", file=sys.stderr)
+        when = "" if error.retry_after_s is None else f" Try again in {error.retry_after_s:.1f} s."
+        print(f"refused: {error}{when}", file=sys.stderr)
         code = EXIT_REJECTED
     except (InputError, WorkflowError, ModelError) as error:
         print(f"error: {error}", file=sys.stderr)

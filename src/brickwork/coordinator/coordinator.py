@@ -191,7 +191,7 @@ class Coordinator:
         return end
 
     def _progressed(self, progress: messages.Progress) -> None:
-        request_id, _, task = progress.task_id.partition("/")
+        request_id, _, task = progress.task_id.rpartition("/")
         run = self._runs.get(RequestId(request_id))
         if run is not None and run.on_progress is not None:
             run.on_progress(Progress(run.request_id, task, progress.step, progress.steps, progress.preview))
@@ -264,7 +264,7 @@ class Coordinator:
             case Outcome.SUCCEEDED:
                 run.finished.set_result(Result(run.request_id, outputs, self._clock.now_s() - run.submitted_s))
             case Outcome.REJECTED:
-                run.finished.set_exception(Rejected(action.error, action.retry_after_s or 0.0))
+                run.finished.set_exception(Rejected(action.error, action.retry_after_s))
             case Outcome.CANCELLED:
                 run.finished.set_exception(Cancelled(f"{run.request_id} was cancelled"))
             case Outcome.FAILED:

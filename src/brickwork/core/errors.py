@@ -33,10 +33,10 @@ class ModelError(BrickworkError):
 class Rejected(BrickworkError):
     """Admission refused the request; nothing ran.
 
-    retry_after_s     seconds after which the same request is predicted to be accepted
+    retry_after_s     seconds after which the same request is predicted to be accepted; None: never, as it stands
     """
 
-    def __init__(self, message: str, retry_after_s: float):
+    def __init__(self, message: str, retry_after_s: float | None):
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
