@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import stock
 
 import brickwork as bw
 from brickwork.starter.workflows import STARTER, WORKFLOWS
+from support import stock
 
 PROMPTS = [
     "a red circle", "a blue square", "a green triangle", "a yellow circle", "a purple square",
@@ -34,9 +34,7 @@ def test_unbatched_pictures_are_bit_equal(executors: int, references: list[np.nd
     workflow = WORKFLOWS["text-to-image"]()
     with bw.Cluster(executors=executors) as cluster:
         for (prompt, seed), reference in zip(CASES, references, strict=True):
-            result = cluster.run(
-                workflow, prompt=prompt, seed=seed, steps=STEPS, guidance=GUIDANCE, deterministic=True
-            )
+            result = cluster.run(workflow, prompt=prompt, seed=seed, steps=STEPS, guidance=GUIDANCE, deterministic=True)
             assert np.array_equal(np.asarray(result.image), reference), (prompt, seed)
         assert cluster.leaked_blocks() == 0
 

@@ -18,7 +18,9 @@ def _pipeline(cls: Any, directory: Path) -> Any:
     return pipe
 
 
-def text_to_image(directory: Path, prompt: str, seed: int, steps: int, guidance: float, negative: str = "") -> np.ndarray:
+def text_to_image(
+    directory: Path, prompt: str, seed: int, steps: int, guidance: float, negative: str = ""
+) -> np.ndarray:
     """The stock picture, [H, W, 3] uint8."""
     pipe = _pipeline(StableDiffusion3Pipeline, directory)
     return _image(pipe, seed, prompt=prompt, steps=steps, guidance=guidance, negative=negative)

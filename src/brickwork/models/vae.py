@@ -27,7 +27,8 @@ def encode(vae: Any, calls: list[Call]) -> list[Outputs]:
 
 
 def _encode(vae: Any, image: torch.Tensor) -> torch.Tensor:
-    pixels = image.to(torch.float32).div(255.0).permute(0, 3, 1, 2).contiguous()
+    # Not made contiguous: the reference's pixels have these strides, and strides choose the convolution.
+    pixels = image.to(torch.float32).div(255.0).permute(0, 3, 1, 2)
     return vae.encode(2.0 * pixels - 1.0).latent_dist.parameters.contiguous()
 
 

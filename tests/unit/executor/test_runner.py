@@ -57,9 +57,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.store = TensorStore(Arena(self.keeper.fd), 1)
-        self.runner = Runner(
-            ExecutorId("e1"), 1, self.store, Residency(1 << 20), self.notices.append, self.stopped
-        )
+        self.runner = Runner(ExecutorId("e1"), 1, self.store, Residency(1 << 20), self.notices.append, self.stopped)
 
     def task(self, name: str, start: int, stop: int, seed: int, shape: tuple[int, ...] = (1, 2, 3, 3)) -> TaskRun:
         generator = torch.Generator().manual_seed(seed)

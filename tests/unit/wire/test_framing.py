@@ -23,7 +23,9 @@ from brickwork.wire.framing import MAX_FRAME_BYTES, FrameError, frame, notice_de
 
 HANDLE = TensorHandle("host", 3, 4, 4096, TensorSpec((1, 16, 8, 8), "float32"), 7)
 LATENT = Type("latent", "vae", "float32", (1, 16, Dim("p1", over=8), 8))
-NODE = Node("n0", "text.clip", ModelId("clip"), (Use("text", "p0", TEXT),), (("hidden", LATENT),), (("max_length", 12),))
+NODE = Node(
+    "n0", "text.clip", ModelId("clip"), (Use("text", "p0", TEXT),), (("hidden", LATENT),), (("max_length", 12),)
+)
 LOOP = Loop("n1", "p1", "p1", (Carry("x", LATENT, "p0", "n0.hidden"),), (NODE,))
 PROGRAM = Program(ProgramId("p"), (("p0", TEXT), ("p1", INT)), (NODE, LOOP), (("n1.x", LATENT),), (), (), ())
 SPAN = Span("e1", 1, "op", "model", ("r-1/denoise",), -1, 0.5, 1.5)
