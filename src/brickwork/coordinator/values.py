@@ -81,9 +81,11 @@ def put_array(store: TensorStore, array: np.ndarray) -> TensorHandle:
 
 
 def output_of(store: TensorStore, handle: TensorHandle, space: str) -> Any:
-    """A result's bytes as the caller gets them: PIL image for space "image", else an array. Copies."""
+    """A result as the caller gets it: PIL image for space "image", key of a file for "artifact", else an array."""
     with store.get(handle) as lease:
         array = np.frombuffer(lease.buffer, dtype=handle.spec.dtype).reshape(handle.spec.shape).copy()
     if space == "image" and array.dtype == np.uint8:
         return Image.fromarray(array[0])
+    if space == "artifact":
+        return f"sha256-{array.tobytes().hex()}.png"
     return array

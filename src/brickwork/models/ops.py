@@ -42,7 +42,7 @@ def each(function: Callable[..., torch.Tensor], calls: list[Call]) -> list[Outpu
 @cache
 def operations() -> dict[str, Op]:
     """Every operation by name. Torch code of the families is imported at the first use."""
-    from brickwork.models import noise, sampler, text, vae
+    from brickwork.models import media, noise, sampler, text, vae
     from brickwork.models.sd3 import nodes as sd3
 
-    return {**text.OPS, **noise.OPS, **sampler.OPS, **vae.OPS, **sd3.OPS}
+    return {**text.OPS, **noise.OPS, **sampler.OPS, **vae.OPS, **media.OPS, **sd3.OPS}

@@ -17,7 +17,8 @@ after
     task decode: noise mix decode to_uint8
 
 A node without a model is cheap. It joins the task that reads it, when one task is its only reader (`noise`, `mix`);
-otherwise the task that it reads from, when that is one (`to_uint8`, whose result leaves the workflow). Tasks that call
+otherwise, with what already rides with it, the task that it reads from, when that is one (`to_uint8`, whose result
+leaves the workflow). Tasks that call
 models never join: each is scheduled for itself. No cycle can come of it, for a node that joins has no way to its new
 task but the direct one.
 """
@@ -44,7 +45,9 @@ def task_fusion(plan: Draft) -> Draft:
             leader[item.name] = tasks.pop()
     for item in cheap:
         if leader[item.name] == item.name:
-            tasks = {leader[name] for value in needs_of(item) if (name := definer(value)) in leader}
+            riders = [other for other in cheap if leader[other.name] == item.name]
+            needed = {definer(value) for rider in riders for value in needs_of(rider)}
+            tasks = {leader[name] for name in needed if name in leader} - {item.name}
             if len(tasks) == 1:
                 _move(leader, item.name, tasks.pop())
     return with_groups(plan, _in_order(items, leader))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def read_config(root: Path, index: dict[str, Any]) -> SD3Config:
             root, index, "text_encoder_2", read_component(root, index, "tokenizer_2", CLIP_TOKENIZERS), tokens
         ),
         t5=_read_t5(root, index),
-        transformer=model_spec("sd3_transformer", transformer, DTYPE),
+        transformer=_with_preview(model_spec("sd3_transformer", transformer, DTYPE), transformer.directory),
         vae=model_spec("vae", vae, DTYPE),
         channels=vae.get("latent_channels", int),
         over=2 ** (len(vae.get("block_out_channels", list)) - 1),
@@ -99,6 +99,12 @@ def read_config(root: Path, index: dict[str, Any]) -> SD3Config:
     _check_fit(config, transformer)
     _check_border(root, config)
     return config
+
+
+def _with_preview(spec: ModelSpec, directory: Path) -> ModelSpec:
+    """The spec with the map that shows unfinished latents, when the directory has one. No part of the identity."""
+    path = directory / "preview.safetensors"
+    return replace(spec, extras=(*spec.extras, ("preview", str(path)))) if path.is_file() else spec
 
 
 def _read_clip(root: Path, index: dict[str, Any], name: str, tokenizer: Component, tokens: int) -> TextModel:
