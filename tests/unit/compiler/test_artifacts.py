@@ -7,7 +7,8 @@ from pathlib import Path
 
 from brickwork.compiler.artifacts import KEY, write_artifacts
 from brickwork.compiler.compile import compile_graph
-from brickwork.graph.text import parse_graph, print_graph
+from brickwork.graph.parse import parse
+from brickwork.graph.text import print_graph
 from brickwork.graph.verify import verify
 from brickwork.starter.workflows import text_to_image
 
@@ -16,7 +17,7 @@ def test_the_picture_is_written_by_the_task_that_decodes_it(tiny_sd3: Path, tmp_
     workflow = text_to_image(tiny_sd3)
     graph = write_artifacts(workflow.graph, tmp_path)
     verify(graph)
-    assert parse_graph(print_graph(graph)) == graph
+    assert parse(print_graph(graph)) == graph
     plan = compile_graph(graph)
     assert [task.name for task in plan.tasks] == [task.name for task in workflow.plan.tasks]
     (program,) = [program for program in plan.programs if program.id == plan.tasks[-1].program]
