@@ -8,7 +8,6 @@ tensors are really gone.
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from property.graph_strategies import graphs, graphs_with_values, rename_all, run_graph, run_plan
 
 from brickwork.compiler.compile import compile_graph
 from brickwork.compiler.draft import draft, verify_draft
@@ -16,6 +15,7 @@ from brickwork.compiler.instance import resolve, result_specs, shape_key, task_w
 from brickwork.compiler.pipeline import NAMES, PASSES, Pass, run_passes
 from brickwork.graph.ir import Graph
 from brickwork.graph.rewrite import is_scalar
+from property.graph_strategies import graphs, graphs_with_values, rename_all, run_graph, run_plan
 
 EACH_PASS = pytest.mark.parametrize("run", PASSES, ids=NAMES)
 

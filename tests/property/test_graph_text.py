@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
-from property.graph_strategies import graphs
 
 from brickwork.core.errors import WorkflowError
 from brickwork.core.ids import ModelId
@@ -18,6 +17,7 @@ from brickwork.graph.parse import parse
 from brickwork.graph.text import print_graph
 from brickwork.graph.types import Type
 from brickwork.graph.verify import verify
+from property.graph_strategies import graphs
 
 
 @given(graphs())

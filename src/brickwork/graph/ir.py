@@ -26,7 +26,7 @@ class Input:
     minimum: int | float | None = None  # of a number; of a text: fewest words; of a size: shortest side in px
     maximum: int | float | None = None  # of a number; of a size: longest side in px
     multiple_of: int | None = None  # of a size: other sizes than `choices` are fine if both sides are multiples
-    choices: tuple[Scalar, ...] = ()  # of a size: what the model can draw; the first is "auto"
+    choices: tuple[Scalar, ...] = ()  # of a size: what the model can draw; "auto" is the first
     words: tuple[str, ...] = ()  # of a text: the model's whole vocabulary; () when it has no such limit
     max_words: int | None = None
     max_chars: int | None = None

@@ -69,8 +69,8 @@ def _check_input(input_: Input, ints: Mapping[str, Type]) -> None:
     _check_type(input_.name, input_.type, ints, input_.where)
     if input_.default is not None:
         _check_default(input_)
-    if any(not isinstance(choice, str) and type_of(choice) != input_.type for choice in input_.choices):
-        _fail(f"{input_.name}: a choice is no {input_.type.space}", input_.where)
+    if wrong := [choice for choice in input_.choices if type_of(choice) != input_.type]:
+        _fail(f"{input_.name}: choice {wrong[0]!r} is no {input_.type.space}", input_.where)
     for bound in (input_.minimum, input_.maximum):
         if bound is not None and not math.isfinite(bound):
             _fail(f"{input_.name}: a bound is {bound}", input_.where)

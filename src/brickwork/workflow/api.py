@@ -36,6 +36,9 @@ class Image:
 _TYPES: dict[Any, Type] = {
     str: TEXT, int: INT, float: FLOAT, bool: BOOL, Size: SIZE, Image: Type("image", dtype="uint8"),
 }  # fmt: skip
+RESERVED = ("workflow", "deadline_s", "deterministic", "on_progress")
+"""Names that `Cluster.submit` has for itself, beside the inputs."""
+
 _EXPECTED = "one of str, int, float, bool, bw.Size, bw.Image"
 
 
@@ -137,6 +140,8 @@ def _declare(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str)
     name = parameter.name
     if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
         raise WorkflowError(f"{name}: a workflow names each of its inputs; * and ** are not possible", where)
+    if name in RESERVED:
+        raise WorkflowError(f"{name}: this name is taken by an option of every request; choose another", where)
     if name not in hints:
         raise WorkflowError(f"{name}: expected an annotation, {_EXPECTED}", where)
     type_ = _TYPES.get(hints[name])
@@ -145,6 +150,8 @@ def _declare(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str)
     given = None if parameter.default is parameter.empty else parameter.default
     declared = given if isinstance(given, Declared) else Declared(given, {}, "")
     options = dict(declared.options)
+    if type_ == SIZE:
+        options["choices"] = tuple(parse_size(choice) or choice for choice in options.get("choices", ()))
     if type_ == TEXT and declared.default is None and options.get("minimum") is None:
         options["minimum"] = 1
     default = _default(name, declared.default, type_, where)

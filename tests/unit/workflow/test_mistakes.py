@@ -98,6 +98,9 @@ SIGNATURES = {
         "steps: int = bw.input(20, maximum=10)",
         "steps: its default is not allowed: 20 is out of range; choose at most 10",
     ),
+    "wrong choice": ("steps: int = bw.input(2, choices=(2, 'many'))", "steps: choice 'many' is no int"),
+    "wrong size to choose": ("size: bw.Size = bw.input('8x8', choices=('8x8', 'A4'))", "size: choice 'A4' is no size"),
+    "name that every request has": ("deadline_s: float = 1.0", "deadline_s: this name is taken"),
     "image that nobody uses": ("photo: bw.Image", "photo: this image is used by nothing that knows its size"),
 }
 

@@ -18,9 +18,8 @@ after
 
 A node without a model is cheap. It joins the task that reads it, when one task is its only reader (`noise`, `mix`);
 otherwise, with what already rides with it, the task that it reads from, when that is one (`to_uint8`, whose result
-leaves the workflow). Tasks that call
-models never join: each is scheduled for itself. No cycle can come of it, for a node that joins has no way to its new
-task but the direct one.
+leaves the workflow). Tasks that call models never join: each is scheduled for itself. No cycle can come of it, for
+what joins has no way to its new task but the direct one.
 """
 
 from __future__ import annotations
