@@ -13,9 +13,10 @@ from brickwork.core.errors import InputError
 from brickwork.graph.ir import Graph, Input, Loop, Node
 from brickwork.graph.rewrite import Item, is_scalar, outputs_of, rename_type, rename_values
 from brickwork.graph.scalars import CONST
+from brickwork.workflow.arguments import constrain, expect, fit_image
 from brickwork.workflow.inputs import check
 from brickwork.workflow.lines import mistake
-from brickwork.workflow.trace import Tracer, Value, constant, constrain, current, expect, fit_image
+from brickwork.workflow.trace import Tracer, Value, constant, current
 
 
 def inline(graph: Graph, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Value | dict[str, Value]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from brickwork.graph.ir import Carry, Loop, Node
 from brickwork.graph.types import INT
+from brickwork.workflow.arguments import expect
 from brickwork.workflow.lines import author_line, mistake
-from brickwork.workflow.trace import Tracer, Value, current, describe, expect
+from brickwork.workflow.trace import Tracer, Value, current, describe
 
 
 def counted_loop(

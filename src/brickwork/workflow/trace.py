@@ -15,18 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import Any, NoReturn
 
-from brickwork.core.errors import InputError
 from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
 from brickwork.core.request import Scalar
 from brickwork.graph.ir import Input, Node, Use
 from brickwork.graph.rewrite import Item
 from brickwork.graph.scalars import CONST, result_type, type_of
-from brickwork.graph.types import BOOL, FLOAT, INT, SIZE, Dim, Type
-from brickwork.workflow.inputs import check, narrow
+from brickwork.graph.types import FLOAT, INT, Dim, Type
 from brickwork.workflow.lines import author_line, mistake
 
 _current: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
@@ -197,7 +194,7 @@ def emit(
     tracer = current(op)
     for port, value in inputs.items():
         tracer.check_own(f"{op}: {port}", value)
-        _check_sized(f"{op}: {port}", value)
+        check_sized(f"{op}: {port}", value)
     if model is not None:
         tracer.models.setdefault(model.id, model)
     uses = tuple(Use(port, value.name, value.type) for port, value in inputs.items())
@@ -247,64 +244,8 @@ def as_value(label: str, given: Any) -> Value:
         current(label).check_own(label, given)
         return given
     if type_of(given) is None:
-        raise mistake(f"{label}: expected a value of this workflow, or a plain one, got {_show(given)}")
+        raise mistake(f"{label}: expected a value of this workflow, or a plain one, got {show(given)}")
     return constant(given)
-
-
-def expect(label: str, given: Any, type_: Type) -> Value:
-    """`given` as a value of exactly `type_` (an int is welcome where a float is expected)."""
-    if given is None:
-        raise mistake(f"{label}: expected {describe(type_)}, got None")
-    value = as_value(label, given)
-    if type_ == FLOAT and value.type == INT:
-        return to_float(value)
-    if value.type != type_:
-        raise mistake(f"{label}: expected {describe(type_)}, got {_given(given, value)}")
-    return value
-
-
-def expect_tensor(label: str, given: Any, space: str, of: str, channels: tuple[int | None, ...]) -> Value:
-    """`given` as a tensor of a space; `None` in `channels` is an axis of any length.
-
-    raises    WorkflowError that says what was expected, and what came
-    """
-    wanted = f"{space}{f' of {of}' if of else ''} [{', '.join('*' if c is None else str(c) for c in channels)}]"
-    if not isinstance(given, Value):
-        raise mistake(f"{label}: expected {wanted}, got {_show(given)}")
-    current(label).check_own(label, given)
-    if (given.type.space, given.type.of) == (space, of):
-        _check_sized(label, given)
-        shape = given.type.shape
-        if len(shape) == len(channels) and all(c in (None, axis) for c, axis in zip(channels, shape, strict=True)):
-            return given
-    raise mistake(f"{label}: expected {wanted}, got {_given(given, given)}")
-
-
-def constrain(label: str, value: Value, **limits: Any) -> None:
-    """Let a model's limits flow to the request input that `value` is; check at once when it is a constant.
-
-    limits    fields of Input: minimum, maximum, choices, multiple_of, words, max_words, max_chars
-    """
-    tracer = value.tracer
-    try:
-        if value.name in tracer.inputs:
-            tracer.inputs[value.name] = narrow(tracer.inputs[value.name], **limits)
-        elif value.name in tracer.consts:
-            check(narrow(Input("it", value.type), **limits), tracer.consts[value.name])
-    except InputError as error:
-        raise mistake(f"{label}: {error.message}") from None
-
-
-def fit_image(label: str, image: Value, type_: Type) -> Value:
-    """Give an image input the shape of `type_`: the border resizes what a caller brings before anything runs."""
-    tracer = image.tracer
-    if not is_unsized(image):
-        if tracer.inputs.get(image.name) is not None and image.type != type_:
-            raise mistake(f"{label}: {image.name} was fitted to another size before; one image input has one size")
-        return expect(label, image, type_)
-    tracer.inputs[image.name] = replace(tracer.inputs[image.name], type=type_)
-    image.type = type_
-    return image
 
 
 def is_unsized(value: Value) -> bool:
@@ -312,7 +253,7 @@ def is_unsized(value: Value) -> bool:
     return value.type.space == "image" and not value.type.shape
 
 
-def _check_sized(label: str, value: Value) -> None:
+def check_sized(label: str, value: Value) -> None:
     if is_unsized(value):
         raise mistake(f"{label}: the size of image {value.name} is not said yet; give encode_image a size with it")
 
@@ -320,7 +261,7 @@ def _check_sized(label: str, value: Value) -> None:
 def describe(type_: Type) -> str:
     """A type in words: `latent of vae-1a2b [1, 4, height/8, width/8]`."""
     if not type_.is_tensor:
-        return {SIZE: "size", BOOL: "bool"}.get(type_, type_.space)
+        return type_.space
     axes = ", ".join(_axis(axis) for axis in type_.shape)
     return f"{type_.space}{f' of {type_.of}' if type_.of else ''} [{axes}]"
 
@@ -332,10 +273,6 @@ def _axis(axis: int | Dim) -> str:
     return str(axis.scalar).removesuffix(".value") + times + (f"/{axis.over}" if axis.over != 1 else "")
 
 
-def _given(given: Any, value: Value) -> str:
-    return f"{describe(value.type)} ({value.name})" if isinstance(given, Value) else _show(given)
-
-
-def _show(given: Any) -> str:
+def show(given: Any) -> str:
     shown = repr(given)
     return f"{type(given).__name__} {shown if len(shown) <= 40 else shown[:37] + '...'}"

@@ -19,23 +19,13 @@ from typing import Any, NamedTuple
 
 from brickwork.graph.types import FLOAT, INT, SIZE, TEXT, Dim, Type
 from brickwork.models.sd3.config import SD3Config, TextModel, read_config
+from brickwork.workflow.arguments import constrain, expect, expect_tensor, fit_image
 from brickwork.workflow.family import Family, operation
 from brickwork.workflow.identity import joint_owner
 from brickwork.workflow.inputs import parse_size
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.loop import counted_loop
-from brickwork.workflow.trace import (
-    Value,
-    arithmetic,
-    constant,
-    constrain,
-    current,
-    emit,
-    expect,
-    expect_tensor,
-    fit_image,
-    is_unsized,
-)  # fmt: skip
+from brickwork.workflow.trace import Value, arithmetic, constant, current, emit, is_unsized
 
 STEPS, GUIDANCE = 28, 7.0
 """Defaults of the stock pipeline, for directories that declare none."""
