@@ -124,6 +124,7 @@ def _end_badly(turn: Turn, batch: BatchRecord, task: TaskRecord, error: str, los
     task.attempt += 1
     task.is_alone = task.is_alone or verdict.alone
     task.avoid = batch.executor if verdict.elsewhere else None
+    task.rank = (task.rank[0] + verdict.later_s, *task.rank[1:])
     move(turn, task, Trigger.RETRY, verdict.reason)
 
 

@@ -190,6 +190,12 @@ class TestRetry:
         assert isinstance(last, Again)
         assert isinstance(over, GiveUp) and "5 executors" in over.error
 
+    def test_a_suspect_goes_behind_others(self) -> None:
+        """Only when nothing else ran beside it; the request's deadline itself does not move."""
+        in_company = retry_within_bounds(self.end(lost_executor=True, was_alone=False, lost=1))
+        alone = retry_within_bounds(self.end(lost_executor=True, was_alone=True, lost=1, lost_alone=1))
+        assert in_company.later_s == 0.0 and alone.later_s > 0.0
+
     def test_a_failure_in_company_is_repeated_alone(self) -> None:
         verdict = retry_within_bounds(self.end(was_alone=False, has_other=False))
         assert verdict == Again(alone=True, elsewhere=False, reason="failed in company: it broke")
