@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 
 from brickwork.cli.run import RunGroup
+from brickwork.cli.serve import serve
 
 _EPILOG = """Examples:
 
 \b
 brickwork run text-to-image "a red circle above a blue square" -o picture.png
+brickwork serve
 brickwork workflows text-to-image --plan
 brickwork doctor
 """
@@ -26,6 +28,7 @@ def app() -> None:
 
 
 app.add_command(RunGroup("run"))
+app.add_command(serve)
 
 
 @app.command(epilog="Examples: brickwork workflows; brickwork workflows text-to-image --plan")

@@ -1,0 +1,74 @@
+"""What routes share: documented errors, event streams, idempotency, and noticing that a client is gone."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Header, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from brickwork.server.errors import ErrorBody
+from brickwork.store.jobs import Idempotency
+
+T = TypeVar("T")
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorBody, "description": "The request is refused; `error` says why and what would do."},
+    "5XX": {"model": ErrorBody, "description": "The server cannot serve it now, or failed at it."},
+}
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Repeating a request with the same key within 24 hours returns the first one's job.",
+    ),
+]
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events. Reading slowly slows only this stream: each event is made when the last one is gone."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncIterator[str]):
+        super().__init__(events, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+
+
+def idempotency(key: str | None, body: BaseModel) -> Idempotency | None:
+    """What tells a repeated request from another one under the same key."""
+    if key is None:
+        return None
+    sent = json.dumps(body.model_dump(by_alias=True, exclude_unset=True), sort_keys=True)
+    return Idempotency(key, hashlib.sha256(sent.encode()).hexdigest())
+
+
+class ClientGone(Exception):
+    """Nobody is there any more to take the answer."""
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; its cancellation when the client hangs up before.
+
+    raises    ClientGone
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

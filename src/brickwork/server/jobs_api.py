@@ -1,0 +1,81 @@
+"""The native API: any registered workflow as a durable job."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Header, Path, Query, Response
+from pydantic import ConfigDict
+
+from brickwork.core.request import SLO
+from brickwork.server.answers import ERRORS, EventStream, IdempotencyKey, idempotency
+from brickwork.server.feed import Event
+from brickwork.server.schema import Strict, given, job_body
+from brickwork.server.service import Service
+from brickwork.server.views import JobList, JobView, view
+from brickwork.store.states import JobState
+
+JobIdPath = Annotated[str, Path(alias="job_id", max_length=80, description="As POST /v1/jobs returned it.")]
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", max_length=80, description="The last event that the client has; it goes on there."),
+]
+
+
+class JobQuery(Strict):
+    """Which jobs to list."""
+
+    model_config = ConfigDict(strict=False)  # a query has only texts
+
+    status: JobState | None = None
+    after: Annotated[str | None, Query(max_length=80, description="Last id of the page before.")] = None
+    limit: Annotated[int, Query(ge=1, le=500)] = 50
+
+
+def add_routes(app: FastAPI, service: Service) -> None:
+    body_type = job_body(list(service.workflows.values()))
+
+    async def create_job(body: body_type, response: Response, key: IdempotencyKey = None) -> JobView:  # type: ignore[valid-type]
+        """Take a job. 201 means that it is on disk and will end, whatever happens to the server."""
+        request: Any = body
+        inputs = given(request.inputs, service.workflows[request.workflow].inputs)
+        slo = SLO(request.deadline_s, request.deterministic)
+        job, is_replay = await service.submit(request.workflow, inputs, slo, idempotency(key, request))
+        response.headers["location"] = f"/v1/jobs/{job.id}"
+        if is_replay:
+            response.headers["idempotency-replayed"] = "true"
+        return view(job)
+
+    async def list_jobs(query: Annotated[JobQuery, Query()]) -> JobList:
+        """Jobs, the newest first."""
+        jobs, has_more = await service.page(query.status, query.after, query.limit)
+        return JobList(data=jobs, has_more=has_more)
+
+    async def get_job(job_id: JobIdPath) -> JobView:
+        """One job, with the progress of its tasks while it runs and its outputs once it has succeeded."""
+        return await service.get(job_id)
+
+    async def cancel_job(job_id: JobIdPath) -> JobView:
+        """End a job at its next step. Repeating it, or canceling a job that has ended, changes nothing."""
+        return await service.cancel(job_id)
+
+    async def job_events(job_id: JobIdPath, seen: LastEventId = None) -> EventStream:
+        """Server-sent events: `snapshot` (the job), `state`, `progress`, `preview` (a PNG), `result` (the job)."""
+        return EventStream(_stream(service, await service.events(job_id, seen)))
+
+    def route(path: str, endpoint: Any, method: Literal["GET", "POST"], **options: Any) -> None:
+        app.add_api_route(path, endpoint, methods=[method], tags=["jobs"], responses=ERRORS, **options)
+
+    route("/v1/jobs", create_job, "POST", status_code=201)
+    route("/v1/jobs", list_jobs, "GET")
+    route("/v1/jobs/{job_id}", get_job, "GET")
+    route("/v1/jobs/{job_id}/cancel", cancel_job, "POST")
+    route("/v1/jobs/{job_id}/events", job_events, "GET", status_code=200, response_class=EventStream)
+
+
+async def _stream(service: Service, events: AsyncIterator[Event | None]) -> AsyncIterator[str]:
+    service.metrics.streams.inc()
+    try:
+        async for event in events:
+            yield ": keep-alive\n\n" if event is None else event.sse()
+    finally:
+        service.metrics.streams.dec()

@@ -1,0 +1,283 @@
+"""The one place where store, workflows and coordinator meet: what becomes of a job from its submission to its end.
+
+```
+ submit -> validate -> keep pictures -> commit the job row -> coordinator -> (refused: row rejected, Rejected raised)
+                                            |                     |
+                                        from here on          progress -> row running -> feed
+                                        it survives               |
+                                                                end -> keep results -> commit the end -> feed
+```
+
+The row tells the truth: what clients hear of an end is read back from it. Policy is control's; durability the store's.
+"""
+
+import asyncio
+import base64
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from functools import partial
+from time import time
+from typing import Any
+
+from brickwork.coordinator.coordinator import Coordinator
+from brickwork.coordinator.embedded import submission_of
+from brickwork.coordinator.runs import Progress
+from brickwork.core.errors import BrickworkError, OutOfSpace, Rejected
+from brickwork.core.ids import RequestId
+from brickwork.core.request import SLO
+from brickwork.server.errors import BUSY_RETRY_S, NotFound, Unavailable
+from brickwork.server.feed import Event, Feed
+from brickwork.server.live import Live, commit, end_of, insist
+from brickwork.server.metrics import Metrics
+from brickwork.server.pictures import take_picture
+from brickwork.server.recovery import Recovery
+from brickwork.server.views import JobView, view
+from brickwork.store.artifacts import ArtifactDirectory
+from brickwork.store.errors import StoreError, UnknownJob
+from brickwork.store.jobs import Idempotency, Job, JobError, JobId, JobStore, Value
+from brickwork.store.states import JobState
+from brickwork.workflow.api import Workflow
+from brickwork.workflow.inputs import validate
+
+log = logging.getLogger(__name__)
+
+MAX_ENDED_FEEDS = 128
+"""Jobs that ended whose events are still replayed one by one; of older ones a reader gets the end alone."""
+
+KEEP_ALIVE_S = 15.0
+"""Silence on an event stream after which a comment is sent, so that proxies keep it open."""
+
+
+class Service:
+    """Jobs on one workflow set. Use from one event loop."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        artifacts: ArtifactDirectory,
+        coordinator: Coordinator,
+        workflows: Mapping[str, Workflow],
+        metrics: Metrics,
+    ):
+        self.artifacts = artifacts
+        self.workflows = workflows
+        self.metrics = metrics
+        self.refusal = "The server is starting."  # why no job is taken now; "" while jobs are
+        self._store = store
+        self._coordinator = coordinator
+        self._epoch = 0
+        self._live: dict[JobId, Live] = {}
+        self._ended: OrderedDict[JobId, Feed] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the executors, then take over what an earlier server left unfinished, in the background.
+
+        raises    RequestFailed when no executor can be started; StoreError
+        """
+        self._epoch = await self._store.new_epoch(time())
+        left = await self._store.unfinished()
+        await self._coordinator.start()
+        self.refusal = ""
+        if left:
+            log.warning("%d unfinished jobs of an earlier server run again", len(left))
+            self._spawn(Recovery(self, self._store, self._epoch).run(left))
+
+    async def drain(self, bound_s: float) -> int:
+        """Take no more jobs and wait until those here have ended, `bound_s` at most.
+
+        returns   the number of jobs left; they run again at the next start
+        """
+        self.refusal = "The server is stopping."
+        waits = [live.ended for live in self._live.values()]
+        if waits:
+            await asyncio.wait(waits, timeout=bound_s)
+        return len(self._live)
+
+    async def close(self) -> None:
+        """Stop at once. Jobs that have not ended stay unfinished in the store."""
+        self.refusal = "The server is stopping."
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for live in list(self._live.values()):
+            text = f"The server is stopping; job {live.job.id} goes on when it is started again."
+            self._let_go(live, Unavailable("stopping", text))
+        await self._coordinator.close()
+
+    # What clients ask ---------------------------------------------------------------------------------------------
+
+    async def submit(
+        self, name: str, inputs: Mapping[str, Any], slo: SLO, idempotency: Idempotency | None = None
+    ) -> tuple[Job, bool]:
+        """Take a job: once this returns, it survives whatever happens to the server.
+
+        returns   the job, and whether its idempotency key named it already
+        raises    InputError, Rejected, Unavailable, IdempotencyKeyReused, StoreError; the job is not taken then
+        """
+        if self.refusal:
+            raise Unavailable("not_ready", f"{self.refusal} Try again.")
+        workflow = self.workflows[name]
+        values, pictures = await asyncio.to_thread(self._take_inputs, workflow, inputs)
+        job = Job(
+            id=JobId(f"job_{uuid.uuid4().hex}"),
+            workflow=name,
+            values=tuple(values.items()),
+            created_s=time(),
+            epoch=self._epoch,
+            deadline_s=slo.deadline_s,
+            deterministic=slo.deterministic,
+            idempotency=idempotency,
+        )
+        created = await self._store.create(job)
+        if created.is_replay:
+            return created.job, True
+        try:
+            self.launch(job, workflow, {**values, **pictures}, slo)
+        except BrickworkError as error:
+            raise await self._refuse(job, error) from None
+        self.metrics.accepted[name].inc()
+        return job, False
+
+    async def get(self, job_id: str) -> JobView:
+        """raises    NotFound"""
+        live = self._live.get(JobId(job_id))
+        return view(await self._row(JobId(job_id)), live.feed.progress if live else None)
+
+    async def page(self, state: JobState | None, after: str | None, limit: int) -> tuple[list[JobView], bool]:
+        """Jobs, the newest first, and whether there are more. raises NotFound for an unknown `after`"""
+        try:
+            jobs = await self._store.list(state=state, after=JobId(after) if after else None, limit=limit + 1)
+        except UnknownJob:
+            raise NotFound("job", after or "") from None
+        return [view(job) for job in jobs[:limit]], len(jobs) > limit
+
+    async def cancel(self, job_id: str) -> JobView:
+        """Ask for a job's end at its next step. Idempotent. raises NotFound"""
+        try:
+            job = await self._store.request_cancel(JobId(job_id), time())
+        except UnknownJob:
+            raise NotFound("job", job_id) from None
+        live = self._live.get(job.id)
+        if live is None:
+            return view(job)
+        if not live.run.finished.done():
+            live.feed.add("state", {"status": job.state})
+            self._coordinator.cancel(live.run.request_id)
+        return view(job, live.feed.progress)
+
+    async def wait(self, job: Job) -> Job:
+        """The job once it has ended. raises Unavailable when the server stops before"""
+        live = self._live.get(job.id)
+        return await asyncio.shield(live.ended) if live else await self._row(job.id)
+
+    async def events(self, job_id: str, seen: str | None) -> AsyncIterator[Event | None]:
+        """The events of a job after `seen`; None now and then while nothing happens. raises NotFound at once"""
+        live = self._live.get(JobId(job_id))
+        feed = live.feed if live else self._ended.get(JobId(job_id))
+        if feed is None:
+            await self._row(JobId(job_id))
+            feed, seen = Feed(self._epoch), None
+            feed.end()
+
+        async def snapshot() -> dict[str, Any]:
+            return (await self.get(job_id)).model_dump(mode="json")
+
+        return feed.follow(seen, snapshot, KEEP_ALIVE_S)
+
+    def executors(self) -> list[dict[str, Any]]:
+        """The executors that are connected, and the models that each holds."""
+        residency, pids = self._coordinator.residency(), self._coordinator.pids()
+        return [{"id": name, "pid": pids.get(name), "models": models} for name, models in sorted(residency.items())]
+
+    # From the row to the end ----------------------------------------------------------------------------------------
+
+    def launch(self, job: Job, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> None:
+        """Hand a committed job to the coordinator. raises what says that it was not taken"""
+        feed = Feed(self._epoch)
+        submission = submission_of(workflow, inputs, slo)
+        run = self._coordinator.submit(submission, lambda at: self._progressed(live, at), RequestId(job.id))
+        live = Live(job, feed, run)
+        if run.finished.done() and (error := run.finished.exception()):
+            raise error
+        self._live[job.id] = live
+        self.metrics.live.set(len(self._live))
+        feed.add("state", {"status": JobState.QUEUED})
+        self._spawn(self._see_through(live))
+
+    def store_failed(self, _error: StoreError) -> None:
+        self.metrics.store_errors.inc()
+
+    async def _row(self, job_id: JobId) -> Job:
+        try:
+            return await self._store.get(job_id)
+        except UnknownJob:
+            raise NotFound("job", job_id) from None
+
+    def _take_inputs(self, workflow: Workflow, given: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, Any]]:
+        """Inputs as they are kept, and the pictures among them decoded. Blocks."""
+        values: dict[str, Any] = validate(workflow.inputs, given)
+        pictures: dict[str, Any] = {}
+        for item in workflow.inputs:
+            if item.type.is_tensor:
+                values[item.name], pictures[item.name] = take_picture(item.name, values[item.name], self.artifacts)
+        return values, pictures
+
+    async def _refuse(self, job: Job, error: BrickworkError) -> BrickworkError:
+        """Commit that a job was not taken; returns what the client is told."""
+        if isinstance(error, OutOfSpace):
+            error = Rejected("The memory for pictures is full.", BUSY_RETRY_S)
+        is_rejected = isinstance(error, Rejected)
+        state = JobState.REJECTED if is_rejected else JobState.FAILED
+        reason = JobError("rejected" if is_rejected else "cannot_run", str(error))
+        await self._store.finish(job.id, job.attempt, self._epoch, state, time(), error=reason)
+        self.metrics.count_end(job.workflow, state)
+        return error
+
+    def _progressed(self, live: Live, progress: Progress) -> None:
+        if live.start is None:
+            live.begin(self._store)
+            live.feed.add("state", {"status": JobState.RUNNING, "attempt": live.attempt})
+        at = {"step": progress.step, "steps": progress.steps}
+        live.feed.progress[progress.task] = at
+        live.feed.add("progress", {"task": progress.task, **at})
+        if progress.preview:
+            picture = base64.b64encode(progress.preview).decode()
+            live.feed.add("preview", {"task": progress.task, "step": progress.step, "b64_png": picture})
+
+    async def _see_through(self, live: Live) -> None:
+        """Wait for the run's end, commit it, and tell everybody."""
+        try:
+            end = await end_of(live.run, self.artifacts, self.store_failed)
+            job = await insist(partial(commit, self._store, live, end), self.store_failed)
+        except Exception as defect:
+            log.exception("job %s could not be ended", live.job.id)
+            return self._let_go(live, defect)
+        live.feed.add("result", view(job).model_dump(mode="json"))
+        self._let_go(live, job)
+        self.metrics.count_end(job.workflow, job.state)
+        if job.state is JobState.SUCCEEDED and job.finished_s is not None:
+            self.metrics.job_seconds[job.workflow].observe(job.finished_s - job.created_s)
+
+    def _let_go(self, live: Live, end: Job | Exception) -> None:
+        """The job is no longer this server's business: nobody waits for it in vain."""
+        live.feed.end()
+        del self._live[live.job.id]
+        self._ended[live.job.id] = live.feed
+        while len(self._ended) > MAX_ENDED_FEEDS:
+            self._ended.popitem(last=False)
+        self.metrics.live.set(len(self._live))
+        if isinstance(end, Job):
+            live.ended.set_result(end)
+        else:
+            live.ended.set_exception(end)
+            live.ended.exception()  # seen, also when nobody waits
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
