@@ -1,0 +1,206 @@
+"""Where results lie: files named by the digest of their content, never changed once they are visible.
+
+    artifacts/tmp/...                      being written
+    artifacts/9f/86/sha256-9f86d0...png    complete and on disk
+
+A file is written under tmp/, flushed, and renamed to its name; then its directory is flushed. So whoever is told a
+key finds all of the bytes, whatever dies, and what a death leaves in tmp/ is never seen and goes at a `sweep`.
+Executors write here without the job store: this file needs nothing else of the room.
+
+Writers hold a shared lock on the directory of their file, a sweep an exclusive one for the moment that it looks at a
+file and removes it. So content that is put again is either found and made young, or written anew.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from brickwork.store.errors import StoreError, UnknownArtifact, of_os
+
+MEDIA_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "mp4": "video/mp4",
+    "bin": "application/octet-stream",
+}
+"""By suffix, every kind of artifact."""
+
+_SUFFIXES = {media_type: suffix for suffix, media_type in MEDIA_TYPES.items()}
+_KEY = re.compile(rf"sha256-([0-9a-f]{{64}})\.({'|'.join(MEDIA_TYPES)})")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactKey:
+    """Name of an artifact: `sha256-<64 hex digits>.png`. One that exists is well-formed, so it is safe in a path.
+
+    raises    ValueError for any other text
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not _KEY.fullmatch(self.text):
+            raise ValueError(f"{self.text[:80]!r} is no artifact key; one looks like sha256-<64 hex digits>.png.")
+
+    @property
+    def media_type(self) -> str:
+        return MEDIA_TYPES[self.text.rpartition(".")[2]]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class ArtifactDirectory:
+    """Artifacts below `root`. Any number of processes may use one directory at the same time."""
+
+    def __init__(self, root: Path):
+        self._root = root
+
+    def put(self, data: bytes, media_type: str) -> ArtifactKey:
+        """Keep `data`; see `write_artifact`."""
+        if media_type not in _SUFFIXES:
+            raise ValueError(f"{media_type!r}: no such media type here; expected one of {', '.join(_SUFFIXES)}.")
+        return write_artifact(self._root, data, _SUFFIXES[media_type])
+
+    def path(self, key: ArtifactKey) -> Path:
+        """Where `key` is or would be; the file never changes, but a sweep may remove it."""
+        return _place(self._root, key)
+
+    def exists(self, key: ArtifactKey) -> bool:
+        return self.path(key).is_file()
+
+    def open(self, key: ArtifactKey) -> BinaryIO:
+        """Open for reading; an open artifact stays readable when it is swept.
+
+        raises    UnknownArtifact
+        """
+        try:
+            return self.path(key).open("rb")
+        except FileNotFoundError:
+            raise UnknownArtifact(f"{key}: there is no such artifact.") from None
+
+    def read(self, key: ArtifactKey) -> bytes:
+        """All of the bytes, checked against the key.
+
+        raises    UnknownArtifact; StoreError for a file that somebody or something has changed
+        """
+        with self.open(key) as file:
+            data = file.read()
+        if _key_of(data, key.text.rpartition(".")[2]) != key:
+            raise StoreError(self.path(key), "its content does not match its name", "Check the disk; make it again.")
+        return data
+
+    def sweep(self, keep: Container[ArtifactKey], older_than_s: float, now_s: float) -> int:
+        """Remove artifacts not in `keep`, and leftovers of writers that died, if older than `older_than_s`.
+
+        The age must exceed the time from a write to the commit of its key, which `keep` cannot know yet. Directories
+        that are being written to are left for the next time.
+
+        returns   the number of files removed
+        """
+        before_s = now_s - older_than_s
+        try:
+            leftovers = [path for path in _files(self._root / "tmp") if _remove(path, before_s)]
+            removed = [path for path in self._unkept(keep) if _remove(path, before_s)]
+        except OSError as error:
+            raise of_os(self._root, error) from error
+        return len(leftovers) + len(removed)
+
+    def _unkept(self, keep: Container[ArtifactKey]) -> Iterator[Path]:
+        for path in self._root.glob("??/??/*"):
+            if _KEY.fullmatch(path.name) and ArtifactKey(path.name) not in keep:
+                yield path
+
+
+def write_artifact(directory: Path, data: bytes, suffix: str) -> ArtifactKey:
+    """Keep `data` below `directory` and return its key; content that is there already is not written again.
+
+    Blocks until the bytes and their name are on disk. May be repeated, by several processes too.
+
+    suffix    a key of MEDIA_TYPES
+    raises    StoreError naming file, cause and remedy; nothing is left behind
+    """
+    key = _key_of(data, suffix)
+    target = _place(directory, key)
+    try:
+        with _locked(_made(target.parent), fcntl.LOCK_SH) as folder:
+            if target.exists():
+                os.utime(target)
+            else:
+                _write(_made(directory / "tmp"), data, target)
+            os.fsync(folder)
+    except OSError as error:
+        raise of_os(target, error) from error
+    return key
+
+
+def _key_of(data: bytes, suffix: str) -> ArtifactKey:
+    return ArtifactKey(f"sha256-{hashlib.sha256(data).hexdigest()}.{suffix}")
+
+
+def _place(root: Path, key: ArtifactKey) -> Path:
+    digest = key.text.removeprefix("sha256-")
+    return root / digest[:2] / digest[2:4] / key.text
+
+
+def _made(directory: Path) -> Path:
+    """`directory`, made and on disk with its parents."""
+    if not directory.is_dir():
+        _made(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        with _opened(directory.parent) as parent:
+            os.fsync(parent)
+    return directory
+
+
+def _write(scratch: Path, data: bytes, target: Path) -> None:
+    fd, name = tempfile.mkstemp(dir=scratch)
+    try:
+        with open(fd, "wb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file)
+        os.rename(name, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _locked(directory: Path, operation: int) -> Iterator[int]:
+    with _opened(directory) as fd:
+        fcntl.flock(fd, operation)  # closing the descriptor releases it; a writer waits for one unlink at most
+        yield fd
+
+
+def _files(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
+
+
+def _remove(path: Path, before_s: float) -> bool:
+    """Remove a file last put before `before_s`; False when it is younger, gone, or its directory is written to."""
+    with suppress(FileNotFoundError, BlockingIOError), _locked(path.parent, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        if path.stat().st_mtime < before_s:
+            path.unlink()
+            return True
+    return False
