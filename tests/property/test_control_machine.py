@@ -72,7 +72,9 @@ class ControlMachine(RuleBasedStateMachine):
     @precondition(lambda self: "repeat" in self.trouble and self.world.sent)
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
-        self.world.repeat(data.draw(st.integers(0, len(self.world.sent) - 1)))
+        oldest = len(self.world.sent) - 1
+        back = data.draw(st.one_of(st.integers(0, min(3, oldest)), st.integers(0, oldest)))
+        self.world.repeat(oldest - back)  # mostly what has just happened, as a doubled message does
 
     @rule(pause_s=pauses_s)
     def wait(self, pause_s: float) -> None:

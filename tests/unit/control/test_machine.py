@@ -365,6 +365,18 @@ class TestLateAndRepeated:
         desk.tell(report)
         assert desk.tell(report) == []
 
+    def test_a_repeated_partial_report_changes_nothing(self, desk: Desk) -> None:
+        """1. a batch of two reports one task, not its last  2. the report comes again while the other still runs."""
+        desk.join("e1")
+        [encode] = dispatches(desk.tell(RequestArrived(request("r-1"), fork(dits=("dit", "dit")))))
+        [pair] = dispatches(desk.done(encode))
+        both = desk.report(pair)
+        half = BatchReported(pair.executor, pair.batch, both.ends[:1], False, 0.01)
+        assert desk.tell(half) == []
+        assert desk.tell(half) == []
+        rest = BatchReported(pair.executor, pair.batch, both.ends[1:], True, 0.02)
+        assert kinds(desk.tell(rest)) == ["Load", "Dispatch"]
+
     def test_the_last_report_overtakes_an_earlier_one(self, desk: Desk) -> None:
         """1. a batch of one is closed without its end  2. it runs again  3. the first report comes: not needed."""
         desk.join("e1")
