@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.processes import all_gone, children_of
+from support.processes import all_gone, children_of, shared_memory_names
 
 import brickwork as bw
 from brickwork.starter.workflows import WORKFLOWS
@@ -46,7 +46,7 @@ def test_twenty_kills_during_fifty_requests(
     workflow = WORKFLOWS["text-to-image"]()
     rng = random.Random(7)
     moved = threading.Semaphore(0)
-    names_before = set(os.listdir("/dev/shm"))
+    names_before = shared_memory_names()
     with bw.Cluster(executors=2) as cluster:
         handles = [
             cluster.submit(workflow, deterministic=deterministic, on_progress=lambda _: moved.release(), **job)
@@ -65,7 +65,7 @@ def test_twenty_kills_during_fifty_requests(
         assert cluster.leaked_blocks() == 0
         family = children_of(os.getpid())
     assert all_gone(family, within_s=5) == []
-    assert set(os.listdir("/dev/shm")) <= names_before
+    assert shared_memory_names() <= names_before
     for picture, reference in zip(pictures, references, strict=True):
         if deterministic:
             assert np.array_equal(picture, reference)
@@ -103,7 +103,7 @@ def test_death_of_the_whole_program_leaves_nothing(tmp_path: Path) -> None:
         "               on_progress=lambda p: print(p.step, flush=True))\n"
         "import threading; threading.Event().wait()\n"
     )
-    names_before = set(os.listdir("/dev/shm"))
+    names_before = shared_memory_names()
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline()
@@ -112,4 +112,4 @@ def test_death_of_the_whole_program_leaves_nothing(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     assert all_gone(family, within_s=5) == []
-    assert set(os.listdir("/dev/shm")) <= names_before
+    assert shared_memory_names() <= names_before

@@ -41,3 +41,8 @@ def _gone(pid: int, within_s: float) -> bool:
         return bool(ready)
     finally:
         os.close(descriptor)
+
+
+def shared_memory_names() -> set[str]:
+    """Names in /dev/shm of the kinds that Python, torch or brickwork would leave; other programs use it too."""
+    return {name for name in os.listdir("/dev/shm") if name.startswith(("brickwork", "psm_", "torch_", "sem."))}
