@@ -18,17 +18,27 @@ from brickwork.workflow.api import Image, Size, Workflow, input, workflow
 from brickwork.workflow.catalog import family
 
 if TYPE_CHECKING:
+    from brickwork.client.aio import AsyncClient
+    from brickwork.client.client import Client
     from brickwork.coordinator.cluster import Cluster, run
 
 __all__ = [
-    "workflow", "family", "input", "Image", "Size", "Workflow", "run", "Cluster",
+    "workflow", "family", "input", "Image", "Size", "Workflow", "run", "Cluster", "Client", "AsyncClient",
     "BrickworkError", "Cancelled", "InputError", "ModelError", "Rejected", "RequestFailed", "WorkflowError",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("run", "Cluster"):
-        from brickwork.coordinator import cluster
+_LAZY = {
+    "run": "brickwork.coordinator.cluster",
+    "Cluster": "brickwork.coordinator.cluster",
+    "Client": "brickwork.client.client",
+    "AsyncClient": "brickwork.client.aio",
+}
 
-        return getattr(cluster, name)
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'brickwork' has no attribute {name!r}")

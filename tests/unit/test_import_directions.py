@@ -141,7 +141,7 @@ print(*sorted({{"torch", "diffusers", "transformers", "numpy", "asyncio"}} & set
 
 
 def test_public_names_are_all_there() -> None:
-    lazy = {"run", "Cluster"}
+    lazy = {"run", "Cluster", "Client", "AsyncClient"}
     for name in set(brickwork.__all__) - lazy:
         assert getattr(brickwork, name) is not None
     assert callable(brickwork.workflow), "the decorator, not the package of the same name"

@@ -81,7 +81,7 @@ def _job_model(workflow: Workflow) -> type[Strict]:
 
 
 def _exactly(text: str) -> Any:
-    return Literal[text]  # type: ignore[valid-type]
+    return Literal[text]
 
 
 def inputs_model(workflow: Workflow) -> type[Strict]:

@@ -1,0 +1,1 @@
+"""Talking to a brickwork server from Python: `bw.Client(url)` and `bw.AsyncClient(url)`."""
