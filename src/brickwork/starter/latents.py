@@ -17,7 +17,7 @@ from brickwork.starter.text import tokenise
 from brickwork.starter.train_vae import to_tensor
 from brickwork.starter.words import Description, draw_training, is_held_out, pairs, say
 
-MAX_SCENES = 30_000
+MAX_SCENES = 20_000
 CHUNK = 128
 
 
