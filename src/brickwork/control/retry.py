@@ -2,9 +2,9 @@
 
 Losing an executor is nobody's fault at first: the task runs again, in any company. After two lost batches it runs
 alone, so that a task that kills executors takes no others with it, and behind others, so that it does not hold them
-up; alone and five times bereft it is the killer, and its request fails. A failure in company may be another task's: each runs alone. A failure alone may be the executor's:
-it runs once more on another one, if there is one. Then it is the task's own, and the request fails with what the
-executor said.
+up; alone and five times bereft it is the killer, and its request fails. A failure in company may be another task's:
+each runs alone. A failure alone may be the executor's: it runs once more on another one, if there is one. Then it is
+the task's own, and the request fails with what the executor said.
 """
 
 from dataclasses import dataclass
