@@ -18,7 +18,8 @@ from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
 from brickwork.models import loaders
 from brickwork.models.noise import gaussian
-from brickwork.models.ops import Call, operations
+from brickwork.models.ops import Call
+from brickwork.models.registry import operations
 from brickwork.models.sampler import euler, guide
 from brickwork.models.vae import to_uint8
 

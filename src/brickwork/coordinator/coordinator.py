@@ -138,7 +138,12 @@ class Coordinator:
 
     def _tell(self, event: events.Event) -> None:
         for action in self._control.handle(event, self._clock.now_s()):
-            self._carry_out(action)
+            try:
+                self._carry_out(action)
+            except Exception as error:  # a defect; the orders that follow are as valid as before
+                log.exception("could not carry out %s", action)
+                if isinstance(action, actions.Finish):
+                    self._fail(action.request_id, error)
         self._arm_wake()
 
     def _arm_wake(self) -> None:
@@ -255,9 +260,9 @@ class Coordinator:
         link.send(messages.Run(action.batch, action.program.id, action.runs))
 
     def _finish(self, action: actions.Finish) -> None:
-        run = self._runs.pop(action.request_id)
-        plan = self._plans.pop(action.request_id)
+        run, plan = self._runs[action.request_id], self._plans.pop(action.request_id)
         outputs = self._take_outputs(plan, action)
+        del self._runs[action.request_id]
         if run.finished.done():
             return
         match action.outcome:
@@ -270,16 +275,23 @@ class Coordinator:
             case Outcome.FAILED:
                 run.finished.set_exception(RequestFailed(f"{run.request_id} ({plan.workflow}): {action.error}"))
 
+    def _fail(self, request_id: RequestId, error: Exception) -> None:
+        """End a run whose result could not be handed out."""
+        run = self._runs.pop(request_id, None)
+        if run is not None and not run.finished.done():
+            run.finished.set_exception(RequestFailed(f"{request_id}: its result could not be read: {error}"))
+
     def _take_outputs(self, plan: Plan, action: actions.Finish) -> dict[str, object]:
-        """Copy the results out of the arena and release them."""
+        """Copy the results out of the arena and release them. Two names may stand for one tensor."""
         types = output_types(plan)
         outputs: dict[str, object] = {}
         for name, value in action.results:
             if isinstance(value, TensorHandle):
                 outputs[name] = output_of(self._keeper.store, value, types[name].space)
-                self._keeper.store.release(value)
             else:
                 outputs[name] = value
+        for handle in dict.fromkeys(value for _, value in action.results if isinstance(value, TensorHandle)):
+            self._keeper.store.release(handle)
         return outputs
 
     def _put_pictures(self, submission: Submission) -> tuple[tuple[str, TensorHandle], ...]:

@@ -21,7 +21,8 @@ from brickwork.executor.residency import Residency
 from brickwork.executor.rows import Row, open_row
 from brickwork.executor.tensors import put
 from brickwork.graph.ir import Loop, Node
-from brickwork.models.ops import Call, operations
+from brickwork.models.ops import Call
+from brickwork.models.registry import operations
 from brickwork.observe.spans import Span
 from brickwork.wire.messages import Notice, Progress, Report, Run
 

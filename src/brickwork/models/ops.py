@@ -1,4 +1,4 @@
-"""What an operation is to an executor: a function over the calls of a batch. The registry of all of them.
+"""What an operation is to an executor: a function over the calls of a batch.
 
 An operation receives its model (None for arithmetic) and one `Call` per request of the batch; it returns one tuple of
 tensors per call, in port order. It may run the calls as one model invocation (shapes are equal, control saw to that)
@@ -9,7 +9,6 @@ of unbatched runs rests on it (design 12.6). Tensors are contiguous when they ar
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -27,22 +26,6 @@ Outputs = tuple[torch.Tensor, ...]
 Op = Callable[[Any, list[Call]], list[Outputs]]
 
 
-def stack(calls: list[Call], port: str) -> torch.Tensor:
-    """The calls' tensors of `port` along dim 0; the tensor itself when there is one call."""
-    if len(calls) == 1:
-        return calls[0].args[port]
-    return torch.cat([call.args[port] for call in calls])
-
-
 def each(function: Callable[..., torch.Tensor], calls: list[Call]) -> list[Outputs]:
     """Apply a function of one call's arguments and attributes to every call."""
     return [(function(**call.args, **call.attrs),) for call in calls]
-
-
-@cache
-def operations() -> dict[str, Op]:
-    """Every operation by name. Torch code of the families is imported at the first use."""
-    from brickwork.models import media, noise, sampler, text, vae
-    from brickwork.models.sd3 import nodes as sd3
-
-    return {**text.OPS, **noise.OPS, **sampler.OPS, **vae.OPS, **media.OPS, **sd3.OPS}

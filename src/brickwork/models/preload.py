@@ -17,7 +17,7 @@ import transformers.models.t5.tokenization_t5
 import brickwork.executor.main
 import brickwork.executor.runner
 import brickwork.models.loaders  # noqa: F401
-from brickwork.models.ops import operations
+from brickwork.models.registry import operations
 
 operations()
 diffusers.utils.logging.disable_progress_bar()
