@@ -63,6 +63,7 @@ class Coordinator:
         self._numbers = count(1)
         self._wake: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._is_closed = False
         self._defect = ""  # why no request can ever run; "" while one can
         self.timeline = Timeline()
 
@@ -77,7 +78,8 @@ class Coordinator:
         self._watch_silence()
 
     async def close(self) -> None:
-        """Cancel what runs, stop every executor, free the arena. Idempotent."""
+        """Cancel what runs, stop every executor, free the arena. For once; nothing is told to control afterwards."""
+        self._is_closed = True
         for timer in (self._wake, self._watch):
             if timer is not None:
                 timer.cancel()
@@ -137,6 +139,8 @@ class Coordinator:
     # What happens -----------------------------------------------------------------------------------------------
 
     def _tell(self, event: events.Event) -> None:
+        if self._is_closed:
+            return
         for action in self._control.handle(event, self._clock.now_s()):
             try:
                 self._carry_out(action)
