@@ -59,7 +59,6 @@ class Coordinator:
         self._clock = clock
         self._links: dict[ExecutorId, ExecutorLink] = {}
         self._runs: dict[RequestId, Run] = {}
-        self._plans: dict[RequestId, Plan] = {}
         self._numbers = count(1)
         self._wake: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -109,8 +108,7 @@ class Coordinator:
         request_id = request_id or RequestId(f"r-{next(self._numbers)}")
         plan = submission.plan
         tensors = self._put_pictures(submission)
-        run = Run(request_id, self._clock.now_s(), on_progress)
-        self._runs[request_id], self._plans[request_id] = run, plan
+        run = self._runs[request_id] = Run(request_id, plan, self._clock.now_s(), on_progress)
         request = Request(request_id, plan.workflow, tuple(submission.values.items()), submission.slo)
         self._tell(events.RequestArrived(request, plan, tensors))
         return run
@@ -264,8 +262,8 @@ class Coordinator:
         link.send(messages.Run(action.batch, action.program.id, action.runs))
 
     def _finish(self, action: actions.Finish) -> None:
-        run, plan = self._runs[action.request_id], self._plans.pop(action.request_id)
-        outputs = self._take_outputs(plan, action)
+        run = self._runs[action.request_id]
+        outputs = self._take_outputs(run.plan, action)
         del self._runs[action.request_id]
         if run.finished.done():
             return
@@ -277,7 +275,7 @@ class Coordinator:
             case Outcome.CANCELLED:
                 run.finished.set_exception(Cancelled(f"{run.request_id} was cancelled"))
             case Outcome.FAILED:
-                run.finished.set_exception(RequestFailed(f"{run.request_id} ({plan.workflow}): {action.error}"))
+                run.finished.set_exception(RequestFailed(f"{run.request_id} ({run.plan.workflow}): {action.error}"))
 
     def _fail(self, request_id: RequestId, error: Exception) -> None:
         """End a run whose result could not be handed out."""

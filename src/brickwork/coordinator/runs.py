@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from brickwork.compiler.plan import Plan
 from brickwork.core.ids import RequestId
 
 
@@ -42,6 +43,7 @@ class Run:
     """A submitted request on the event loop."""
 
     request_id: RequestId
+    plan: Plan
     submitted_s: float
     on_progress: Callable[[Progress], None] | None
     finished: "asyncio.Future[Result]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
