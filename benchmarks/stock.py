@@ -24,9 +24,7 @@ class Stock:
 
         torch.set_num_threads(threads)
         self._torch = torch
-        self._pipe = StableDiffusion3Pipeline.from_pretrained(
-            directory, dtype=torch.float32, local_files_only=True
-        )
+        self._pipe = StableDiffusion3Pipeline.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
         self._pipe.set_progress_bar_config(disable=True)
 
     def image(self, prompt: str, seed: int, steps: int, guidance: float) -> Any:

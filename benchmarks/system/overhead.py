@@ -28,9 +28,9 @@ def main() -> None:
     options = parser.parse_args()
 
     import numpy as np
-    from brickwork.starter.workflows import STARTER, WORKFLOWS
 
     import brickwork as bw
+    from brickwork.starter.workflows import STARTER, WORKFLOWS
 
     workflow = WORKFLOWS["text-to-image"]()
     defaults = {item.name: item.default for item in workflow.inputs}

@@ -26,9 +26,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    from brickwork.starter.workflows import STARTER, WORKFLOWS
-
     import brickwork as bw
+    from brickwork.starter.workflows import STARTER, WORKFLOWS
 
     workflow = WORKFLOWS["text-to-image"]()
     defaults = {item.name: item.default for item in workflow.inputs}

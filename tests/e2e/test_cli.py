@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.processes import all_gone, children_of
 
 from brickwork.starter.workflows import STARTER
+from support.processes import all_gone, children_of
 
 COMMAND = [sys.executable, "-m", "brickwork.cli"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.processes import all_gone, children_of, shared_memory_names
 
 import brickwork as bw
 from brickwork.starter.workflows import WORKFLOWS
+from support.processes import all_gone, children_of, shared_memory_names
 
 REQUESTS, KILLS = 50, 20
 PROMPTS = ("a red circle", "a blue square above a green circle", "a green square")

@@ -3,9 +3,8 @@
 Method: real executors; the timeline and the residency tell what ran where.
 """
 
-from brickwork.starter.workflows import WORKFLOWS
-
 import brickwork as bw
+from brickwork.starter.workflows import WORKFLOWS
 
 
 def test_models_of_one_request_run_in_different_processes() -> None:

@@ -3,7 +3,7 @@
 The three share text encoders, transformer and autoencoder: on one cluster each is loaded once.
 """
 
-# ruff: noqa: B008 - bw.input is made for defaults, and returns plain data
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 Method: every message kind, encoded, cut at drawn places and decoded; then broken frames.
 """
 
+import itertools
 import struct
 
 import msgspec
@@ -64,7 +65,7 @@ def test_messages_survive_any_cut(messages: list[msgspec.Struct], decoder: type,
     data = b"".join(frame(message) for message in messages)
     edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     made, received = decoder(), []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         received += made.feed(data[start:stop])
     assert received == messages
 
