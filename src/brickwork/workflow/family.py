@@ -49,6 +49,10 @@ def operation(method: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+KEYS = ("sizes", "defaults", "words", "max_words", "licence", "training")
+"""Of a `brickwork.json`. The last two are for people: under which licence the weights are, and how they were made."""
+
+
 @dataclass(frozen=True)
 class Border:
     """What a model says about its inputs, in the `brickwork.json` beside its model_index.json. All is optional."""
@@ -66,8 +70,8 @@ def read_border(root: Path) -> Border:
     if not path.exists():
         return Border()
     content = read_json(path)
-    if unknown := sorted(set(content) - {"sizes", "defaults", "words", "max_words"}):
-        raise ModelError(f"{path}: unknown key {unknown[0]!r}; expected sizes, defaults, words, max_words.")
+    if unknown := sorted(set(content) - set(KEYS)):
+        raise ModelError(f"{path}: unknown key {unknown[0]!r}; expected {', '.join(KEYS)}.")
     defaults = content.get("defaults", {})
     try:
         return Border(
