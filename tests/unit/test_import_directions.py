@@ -26,9 +26,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "profile": {"core"},
     "observe": {"core"},
     "control": {"core", "graph", "compiler", "profile"},
-    "sim": {"core", "graph", "compiler", "profile", "control", "observe"},
+    "sim": {"core", "graph", "compiler", "profile", "control", "observe", "load"},
     "wire": {"core", "compiler", "graph", "observe"},
     "data": {"core"},
+    "load": {"core", "client"},
 }
 """Rooms not listed drive or serve the others, and have rules of their own below."""
 
@@ -41,7 +42,7 @@ NEVER = {
     "wire": {"pickle", "torch"},
 }
 
-TORCH_FREE = ["core", "graph", "compiler", "workflow", "profile", "control", "sim", "wire", "observe"]
+TORCH_FREE = ["core", "graph", "compiler", "workflow", "profile", "control", "sim", "wire", "observe", "load"]
 
 
 def imports(path: Path) -> Iterator[str]:

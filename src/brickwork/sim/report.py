@@ -2,11 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from math import ceil
 
 from brickwork.control.actions import Accept, Action, Dispatch, Finish, Load
 from brickwork.core.ids import RequestId
 from brickwork.core.request import Outcome, Request
+from brickwork.load.report import Sample, attainment, latency_s
 
 
 @dataclass(slots=True)
@@ -25,11 +25,14 @@ class Run:
         return None if self.finished_s is None else self.finished_s - self.arrived_s
 
     @property
+    def sample(self) -> Sample:
+        """As the figures of every run see it."""
+        return Sample(self.request.workflow, self.outcome, self.latency_s, self.request.slo.deadline_s)
+
+    @property
     def is_attained(self) -> bool:
         """It succeeded, within its deadline if it has one."""
-        deadline_s = self.request.slo.deadline_s
-        on_time = deadline_s is None or (self.latency_s is not None and self.latency_s <= deadline_s)
-        return self.outcome is Outcome.SUCCEEDED and on_time
+        return self.sample.is_attained
 
 
 @dataclass(slots=True)
@@ -64,18 +67,17 @@ class Report:
         return Counter("unfinished" if run.outcome is None else str(run.outcome) for run in self.runs.values())
 
     @property
+    def samples(self) -> list[Sample]:
+        return [run.sample for run in self.runs.values()]
+
+    @property
     def attainment(self) -> float:
         """Share of all requests that were attained; a refused one was not."""
-        return sum(run.is_attained for run in self.runs.values()) / max(1, len(self.runs))
+        return attainment(self.samples)
 
     def latency_s(self, share: float) -> float | None:
         """Latency that `share` (0 < share <= 1) of the successful requests did not exceed; None without any."""
-        done = sorted(
-            run.latency_s
-            for run in self.runs.values()
-            if run.outcome is Outcome.SUCCEEDED and run.latency_s is not None
-        )
-        return done[ceil(share * len(done)) - 1] if done else None
+        return latency_s(self.samples, share)
 
     def text(self) -> str:
         """A few lines for people."""

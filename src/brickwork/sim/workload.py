@@ -1,12 +1,14 @@
 """Which requests arrive when: seeded arrival processes over a mix of workflows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, islice
 from random import Random
 
 from brickwork.compiler.plan import Plan
 from brickwork.core.ids import RequestId
 from brickwork.core.request import SLO, Request, Scalar
+from brickwork.load.arrivals import gamma_gaps_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,12 @@ def poisson(mix: Sequence[Kind], rate_per_s: float, count: int, seed: int) -> li
 def gamma(mix: Sequence[Kind], rate_per_s: float, count: int, seed: int, variation: float) -> list[Arrival]:
     """`count` arrivals whose gaps have the coefficient of variation `variation` > 0: 1 is Poisson, more is bursty."""
     random = Random(f"arrivals {seed}")
-    shape = 1.0 / variation**2
-    return _arrivals(mix, count, random, lambda: random.gammavariate(shape, 1.0 / (shape * rate_per_s)))
+    return _arrivals(mix, count, random, gamma_gaps_s(rate_per_s, variation, random))
 
 
-def _arrivals(mix: Sequence[Kind], count: int, random: Random, gap_s: Callable[[], float]) -> list[Arrival]:
-    arrivals, time_s = [], 0.0
-    for number in range(1, count + 1):
-        time_s += gap_s()
+def _arrivals(mix: Sequence[Kind], count: int, random: Random, gaps_s: Iterator[float]) -> list[Arrival]:
+    arrivals = []
+    for number, time_s in enumerate(islice(accumulate(gaps_s), count), start=1):
         kind = random.choices(mix, [each.weight for each in mix])[0]
         request = Request(RequestId(f"r-{number}"), kind.plan.workflow, kind.values, kind.slo)
         arrivals.append(Arrival(time_s, request, kind.plan))
