@@ -67,7 +67,7 @@ def test_help_shows_examples_and_does_not_load_torch(command: list[str]) -> None
 BAD = [
     (["text-to-image", ""], "prompt"),
     (["text-to-image", "a rde circle"], "rde"),
-    (["text-to-image", "red " * 250_000], "prompt"),
+    (["text-to-image", "red " * 30_000], "prompt"),  # Linux allows 128 KiB in one argument
     (["text-to-image", "a red circle", "--size", "63x64"], "size"),
     (["text-to-image", "a red circle", "--size", "big"], "size"),
     (["text-to-image", "a red circle", "--steps", "0"], "steps"),

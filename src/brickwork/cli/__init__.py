@@ -25,14 +25,12 @@ def main() -> NoReturn:
         code = 0
     except click.exceptions.Exit as end:
         code = end.exit_code
-    except click.Abort:
-        code = EXIT_INTERRUPTED
     except click.ClickException as error:
         error.show()
         code = EXIT_USAGE
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else EXIT_FAILED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         print("stopped", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except Rejected as error:

@@ -18,7 +18,7 @@ def show(name: str | None, model: Path | None, graph: bool, plan: bool) -> None:
     if name is None:
         for each in shipped_names():
             workflow = find(each, model)
-            console.print(f"[bold]{each}[/]  {workflow.graph.doc.splitlines()[0] if workflow.graph.doc else ''}")
+            console.print(f"[bold]{each}[/]  {workflow.graph.doc.splitlines()[0] if workflow.graph.doc else ''}", soft_wrap=True)
         return
     workflow = find(name, model)
     if graph:
