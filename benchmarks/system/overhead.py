@@ -3,7 +3,8 @@
     python benchmarks/system/overhead.py            # 200 pairs, about two minutes
 
 Both sides use one torch thread and the same settings; each pair runs the same prompt and seed, the order of the two
-drawn by a seeded generator, and the pictures must be bit-equal. Printed: p50 of the difference with a 95 % bootstrap
+drawn by a seeded generator, and the pictures must agree within 1/255 on 99.9 % of pixels (the encodings of prompt and
+negative prompt share a batch; tests/parity compares bit by bit). Printed: p50 of the difference with a 95 % bootstrap
 interval, p99 of both sides, in ms and percent. brickwork runs `--executors` processes (1 by default: the stock side
 has one process too; with 2, encoders may overlap).
 """
@@ -57,7 +58,7 @@ def main() -> None:
                 pictures.append(np.asarray(side(prompt, abs(seed))))
                 if seed >= 0:
                     times.append((perf_counter() - start_s) * 1e3)
-            if not np.array_equal(*pictures):
+            if (np.abs(pictures[0].astype(int) - pictures[1]) <= 1).mean() < 0.999:
                 sys.exit(f"pictures differ: {prompt!r}, seed {abs(seed)}")
             print(f"\r{max(0, seed + 1)}/{options.pairs}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
