@@ -88,9 +88,7 @@ def attainment(samples: Sequence[Sample]) -> float:
 def latency_s(samples: Sequence[Sample], share: float) -> float | None:
     """Latency that `share` (0 < share <= 1) of the successful requests did not exceed; None without any."""
     done = sorted(
-        sample.latency_s
-        for sample in samples
-        if sample.outcome is Outcome.SUCCEEDED and sample.latency_s is not None
+        sample.latency_s for sample in samples if sample.outcome is Outcome.SUCCEEDED and sample.latency_s is not None
     )
     rank = ceil(round(share * len(done), 9))  # 0.07 * 100 is 7.000000000000001
     return done[rank - 1] if done else None
