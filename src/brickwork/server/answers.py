@@ -20,6 +20,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     "5XX": {"model": ErrorBody, "description": "The server cannot serve it now, or failed at it."},
 }
 
+_JSON = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}}
+
+ERRORS_BESIDE_FILES: dict[int | str, dict[str, Any]] = {
+    status: {"description": answer["description"], **_JSON} for status, answer in ERRORS.items()
+}
+"""For routes whose successes are no JSON: FastAPI would give the media type of the success to the errors too."""
+
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from brickwork.core.errors import BrickworkError, InputError, Rejected
+from brickwork.store.errors import IdempotencyKeyReused, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,10 @@ def as_api_error(error: Exception) -> ApiError:
             return refused(error)
         case RequestValidationError():
             return _invalid(error)
+        case IdempotencyKeyReused():
+            return ApiError(422, "idempotency_key_reuse", str(error), "Idempotency-Key", retry_headers(None))
+        case StoreError():
+            return Unavailable("storage", str(error))
         case HTTPException(status_code=400):  # FastAPI's, of json.loads
             return ApiError(400, "invalid_json", "The body is not valid JSON in UTF-8.")
         case HTTPException():

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Header, Path, Query, Response
 from pydantic import ConfigDict
 
 from brickwork.core.request import SLO
-from brickwork.server.answers import ERRORS, EventStream, IdempotencyKey, idempotency
+from brickwork.server.answers import ERRORS, ERRORS_BESIDE_FILES, EventStream, IdempotencyKey, idempotency
 from brickwork.server.feed import Event
 from brickwork.server.schema import Strict, given, job_body
 from brickwork.server.service import Service
@@ -63,13 +63,14 @@ def add_routes(app: FastAPI, service: Service) -> None:
         return EventStream(_stream(service, await service.events(job_id, seen)))
 
     def route(path: str, endpoint: Any, method: Literal["GET", "POST"], **options: Any) -> None:
-        app.add_api_route(path, endpoint, methods=[method], tags=["jobs"], responses=ERRORS, **options)
+        app.add_api_route(path, endpoint, methods=[method], tags=["jobs"], **{"responses": ERRORS, **options})
 
     route("/v1/jobs", create_job, "POST", status_code=201)
     route("/v1/jobs", list_jobs, "GET")
     route("/v1/jobs/{job_id}", get_job, "GET")
     route("/v1/jobs/{job_id}/cancel", cancel_job, "POST")
-    route("/v1/jobs/{job_id}/events", job_events, "GET", status_code=200, response_class=EventStream)
+    stream = {"status_code": 200, "response_class": EventStream, "responses": ERRORS_BESIDE_FILES}
+    route("/v1/jobs/{job_id}/events", job_events, "GET", **stream)
 
 
 async def _stream(service: Service, events: AsyncIterator[Event | None]) -> AsyncIterator[str]:

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from brickwork.server.answers import ERRORS
+from brickwork.server.answers import ERRORS, ERRORS_BESIDE_FILES
 from brickwork.server.errors import NotFound, Unavailable
 from brickwork.server.images_api import image_workflows
 from brickwork.server.schema import inputs_model
@@ -72,7 +72,8 @@ ArtifactPath = Annotated[str, Path(max_length=100, description="As a job's outpu
 
 def add_routes(app: FastAPI, service: Service) -> None:
     def route(path: str, endpoint: Any, **options: Any) -> None:
-        app.add_api_route(path, endpoint, methods=["GET"], responses=ERRORS, **options)
+        responses = ERRORS_BESIDE_FILES if "response_class" in options else ERRORS
+        app.add_api_route(path, endpoint, methods=["GET"], responses=responses, **options)
 
     _add_catalog(route, service)
     _add_state(route, service)
