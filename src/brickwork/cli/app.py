@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from brickwork.cli.bench import bench
 from brickwork.cli.run import RunGroup
 from brickwork.cli.serve import serve
 
@@ -16,6 +17,7 @@ _EPILOG = """Examples:
 \b
 brickwork run text-to-image "a red circle above a blue square" -o picture.png
 brickwork serve
+brickwork bench http://127.0.0.1:8000 --rate 4
 brickwork workflows text-to-image --plan
 brickwork doctor
 """
@@ -29,6 +31,7 @@ def app() -> None:
 
 app.add_command(RunGroup("run"))
 app.add_command(serve)
+app.add_command(bench)
 
 
 @app.command(epilog="Examples: brickwork workflows; brickwork workflows text-to-image --plan")
