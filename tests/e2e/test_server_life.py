@@ -4,6 +4,7 @@ Method: real processes and real signals; state directories outlive the servers.
 """
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -144,6 +145,28 @@ def test_flags_over_environment_over_file(served_model: Path, tmp_path: Path) ->
         assert len(server.get("/v1/executors").json()["data"]) == 1
         assert [workflow["name"] for workflow in server.get("/v1/workflows").json()["data"]] == ["text-to-image-quick"]
         assert server.post("/v1/jobs", {"workflow": "x" * 3000}).status_code == 413
+
+
+def test_a_store_that_cannot_be_written(served_model: Path, tmp_path: Path) -> None:
+    """1. A job runs. 2. The server may write no more to any file (a limit on it, as a full disk would be). 3. New jobs
+    are refused as temporary; the running one's end is not told, for it is not committed. 4. Once the limit is gone,
+    it is, and jobs are taken, without a restart."""
+    with ServerProcess(served_model, tmp_path) as server:
+        job_id = server.job(steps=LONG)
+        running(server, job_id)
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1, limits[1]))
+        try:
+            refused = server.post("/v1/jobs", {"workflow": "text-to-image", "inputs": {"prompt": "a red circle"}})
+            assert refused.status_code == 503 and int(refused.headers["retry-after"]) > 0
+            error = refused.json()["error"]
+            assert error["code"] == "storage" and str(tmp_path) in error["message"]
+            while "brickwork_store_errors_total 0.0" in server.get("/metrics").text:
+                assert server.get(f"/v1/jobs/{job_id}").json()["status"] == "running"
+        finally:
+            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
+        assert server.ended(job_id)["status"] == "succeeded"
+        assert server.ended(server.job())["status"] == "succeeded"
 
 
 def test_an_executor_killed_under_load(served_model: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from support.server import ServerProcess
 EXAMPLES = 25
 """Requests drawn for each route; some seconds in all."""
 
-PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNk+M9QDwADgQF/e5IkGQAAAABJRU5ErkJggg=="
+ONE_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNk+M9QDwADgQF/e5IkGQAAAABJRU5ErkJggg=="
 
 CHECKS = [
     not_a_server_error,
@@ -77,4 +77,4 @@ def _make_drawable(inputs: dict[str, Any]) -> None:
     if "steps" in inputs:
         inputs["steps"] = inputs["steps"] % 8 + 1
     if "image" in inputs:
-        inputs["image"] = PICTURE
+        inputs["image"] = f"data:image/png;base64,{ONE_PIXEL}"

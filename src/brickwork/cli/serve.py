@@ -31,6 +31,7 @@ Flags win over variables (BRICKWORK_EXECUTORS), those over the file, that over w
 @click.option("--host", metavar="ADDRESS", help="Where to listen.  [default: 127.0.0.1]")
 @click.option("--port", metavar="P", help="0: any free one; the address is printed.  [default: 8000]")
 @click.option("--drain-seconds", metavar="S", help="For running jobs when it is told to stop.  [default: 30]")
+@click.option("--keep-days", metavar="D", help="Jobs that have ended, and their pictures.  [default: 30]")
 @click.option("--max-body-bytes", metavar="N", help="Largest request that is read.  [default: 10000000]")
 def serve(workflows: tuple[str, ...], config: Path | None, **flags: Any) -> None:
     """Serve workflows over HTTP: the OpenAI images API, durable jobs, events, and a page.

@@ -65,7 +65,7 @@ async def _run(service: Service, settings: Settings, listening: socket.socket, s
     ))  # fmt: skip
     answering = asyncio.ensure_future(http.serve([listening]))
     try:
-        await _unless(signals.first, service.start())
+        await _unless(signals.first, service.start(settings.keep_days * 86400))
         if not signals.first.done():
             say(f"brickwork is ready: {_address(listening)}")
             await signals.first

@@ -29,6 +29,7 @@ from brickwork.core.ids import RequestId
 from brickwork.core.request import SLO
 from brickwork.server.errors import BUSY_RETRY_S, NotFound, Unavailable
 from brickwork.server.feed import Event, Feed
+from brickwork.server.housekeeping import keep_house
 from brickwork.server.live import Live, commit, end_of, insist
 from brickwork.server.metrics import Metrics
 from brickwork.server.pictures import take_picture
@@ -74,9 +75,10 @@ class Service:
 
     # Life ---------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, keep_s: float) -> None:
         """Start the executors, then take over what an earlier server left unfinished, in the background.
 
+        keep_s    how long jobs that have ended are kept
         raises    RequestFailed when no executor can be started; StoreError
         """
         self._epoch = await self._store.new_epoch(time())
@@ -86,6 +88,7 @@ class Service:
         if left:
             log.warning("%d unfinished jobs of an earlier server run again", len(left))
             self._spawn(Recovery(self, self._store, self._epoch).run(left))
+        self._spawn(keep_house(self._store, self.artifacts, keep_s))
 
     async def drain(self, bound_s: float) -> int:
         """Take no more jobs and wait until those here have ended, `bound_s` at most.

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     drain_seconds: Annotated[float, Field(ge=0, le=86400)] = 30.0
+    keep_days: Annotated[float, Field(ge=0.001, le=36500)] = 30.0  # jobs that have ended, and their pictures
     max_body_bytes: Annotated[int, Field(ge=1000, le=10**9)] = 10_000_000
 
     @property

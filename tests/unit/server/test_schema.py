@@ -1,7 +1,7 @@
 """Goal: the generated models accept what a workflow accepts, refuse what it refuses, and describe it truly.
 
-Method: inputs are drawn, then values of every kind; pydantic's verdict is compared with `check`'s, and the JSON Schema's
-claims (type, bounds, choices) with both.
+Method: inputs are drawn, then values of every kind; pydantic's verdict is compared with `check`'s, and the claims of
+the JSON Schema (type, bounds, choices) with both.
 """
 
 import math
@@ -22,7 +22,8 @@ from brickwork.workflow.inputs import check
 IMAGE = Type("image", dtype="uint8", shape=(1, 64, 64, 3))
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-20, 20), st.floats(), st.text(max_size=5), st.just("auto"), st.just("64x64"),
-    st.sampled_from(["red", "Red  circle"]), st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=2), st.none(), max_size=1),
+    st.sampled_from(["red", "Red  circle"]), st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.none(), max_size=1),
 )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Goal: flags win over the environment, that over the file, that over defaults; what is wrong is named with its remedy."""
+"""Goal: flags win over the environment, that over the file, that over defaults; mistakes are named with a remedy.
+
+Method: files and variables of a test, read by the settings that the command uses.
+"""
 
 from pathlib import Path
 
