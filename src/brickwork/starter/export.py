@@ -50,7 +50,8 @@ def declare(folder: Path, report: dict[str, Any]) -> None:
     """Write what brickwork needs to know and Diffusers does not say."""
     facts = {"sizes": [[64, 64]], "defaults": DEFAULTS, "words": list(VOCABULARY), "max_words": MAX_WORDS,
              "licence": "Apache-2.0", "training": report}
-    (folder / "brickwork.json").write_text(json.dumps(facts, indent=1) + "\n")
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items())
+    (folder / "brickwork.json").write_text(f"{{\n{lines}\n}}\n")
 
 
 def load(folder: Path = SHIPPED) -> StableDiffusion3Pipeline:
