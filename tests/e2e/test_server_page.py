@@ -21,6 +21,9 @@ if CHROMIUM is None:
 
 FLAGS = ["--disable-gpu", "--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
 PATIENCE_MS = 60_000
+PHOTOGRAPH = os.environ.get("BRICKWORK_SCREENSHOT")
+LONG = "60" if PHOTOGRAPH else "1000"
+"""Steps that take long enough for a preview: the photograph is of the real starter, which is slower."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def page(browser_page: Page, server: ServerProcess) -> Iterator[Page]:
 
 def test_a_prompt_becomes_a_picture(page: Page) -> None:
     page.fill("#in-prompt", "a red circle above a blue square")
-    page.fill("#in-steps", "1000")
+    page.fill("#in-steps", LONG)
     page.click("#draw")
     page.wait_for_selector("#frame img.preview")
     page.wait_for_selector("#frame img[src^='/v1/artifacts/']")
@@ -60,9 +63,8 @@ def test_a_prompt_becomes_a_picture(page: Page) -> None:
     expect(page.locator("#recent img").first).to_be_visible()
     expect(page.locator("#executors tr")).to_have_count(2)
     expect(page.locator("#executors")).to_contain_text("vae")
-    if path := os.environ.get("BRICKWORK_SCREENSHOT"):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=path, full_page=True)
+    if PHOTOGRAPH:
+        page.screenshot(path=PHOTOGRAPH, full_page=True)
 
 
 def test_from_the_keyboard(page: Page) -> None:

@@ -37,7 +37,7 @@ from brickwork.server.recovery import Recovery
 from brickwork.server.views import JobView, view
 from brickwork.store.artifacts import ArtifactDirectory
 from brickwork.store.errors import StoreError, UnknownJob
-from brickwork.store.jobs import Idempotency, Job, JobError, JobId, JobStore, Value
+from brickwork.store.jobs import Idempotency, Job, JobError, JobId, JobStore
 from brickwork.store.states import JobState
 from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import validate
@@ -125,7 +125,8 @@ class Service:
         if self.refusal:
             raise Unavailable("not_ready", f"{self.refusal} Try again.")
         workflow = self.workflows[name]
-        values, pictures = await asyncio.to_thread(self._take_inputs, workflow, inputs)
+        values: dict[str, Any] = validate(workflow.inputs, inputs)
+        pictures = await self._take_pictures(workflow, values)
         job = Job(
             id=JobId(f"job_{uuid.uuid4().hex}"),
             workflow=name,
@@ -221,14 +222,14 @@ class Service:
         except UnknownJob:
             raise NotFound("job", job_id) from None
 
-    def _take_inputs(self, workflow: Workflow, given: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, Any]]:
-        """Inputs as they are kept, and the pictures among them decoded. Blocks."""
-        values: dict[str, Any] = validate(workflow.inputs, given)
+    async def _take_pictures(self, workflow: Workflow, values: dict[str, Any]) -> dict[str, Any]:
+        """Decode the pictures among `values`, in which their artifacts take their place."""
         pictures: dict[str, Any] = {}
         for item in workflow.inputs:
             if item.type.is_tensor:
-                values[item.name], pictures[item.name] = take_picture(item.name, values[item.name], self.artifacts)
-        return values, pictures
+                kept = await asyncio.to_thread(take_picture, item.name, values[item.name], self.artifacts)
+                values[item.name], pictures[item.name] = kept
+        return pictures
 
     async def _refuse(self, job: Job, error: BrickworkError) -> BrickworkError:
         """Commit that a job was not taken; returns what the client is told."""
