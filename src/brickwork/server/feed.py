@@ -63,7 +63,7 @@ class Feed:
         self._wake()
 
     def end(self) -> None:
-        """No event will follow; readers end once they have seen the last. Previews, of no more use, are dropped."""
+        """No event will follow; readers end once they have seen the last."""
         self._is_over = True
         self._wake()
 
