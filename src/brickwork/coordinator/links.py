@@ -5,6 +5,7 @@ import hmac
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 from brickwork.compiler.plan import ProgramId
 from brickwork.core.ids import ExecutorId
@@ -34,8 +35,7 @@ class ExecutorLink(asyncio.Protocol):
     defined: set[ProgramId] = field(default_factory=set)  # programs this executor knows
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without inheriting it
         self._decoder = notice_decoder()
 
     def data_received(self, data: bytes) -> None:
