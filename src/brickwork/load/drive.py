@@ -53,6 +53,7 @@ class Drive:
     def __init__(self, servers: Servers, offers: Sequence[Offer], max_connections: int, timeout_s: float):
         self.ended: list[Sent] = []
         self.in_flight = 0  # due, and not ended
+        self.is_complete = False  # every request was sent and has ended
         self.undecided = 0  # in flight when the run was cut off, with time left: they say nothing
         self._servers = servers
         self._offers = offers
@@ -78,6 +79,7 @@ class Drive:
                     tasks.append(group.create_task(self._serve(offer)))
                 if tasks:
                     await asyncio.wait(tasks)
+                self.is_complete = True
             finally:  # before a cancellation reaches the requests: what they do last is no part of the run
                 self._stop_s = monotonic()
 

@@ -33,7 +33,7 @@ def result_of(drive: Drive, warm_up_s: float, end_s: float) -> Result:
     end_s        when the arrivals ended, warm-up included
     """
     sent = sorted((each for each in drive.ended if each.offer.due_s >= warm_up_s), key=lambda each: each.offer.number)
-    seconds = max(0.0, min(end_s, drive.elapsed_s) - warm_up_s)
+    seconds = max(0.0, (end_s if drive.is_complete else min(end_s, drive.elapsed_s)) - warm_up_s)
     samples = [each.sample for each in sent]
     late_s = [each.sent_late_s for each in sent]
     return Result(
