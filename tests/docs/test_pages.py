@@ -67,5 +67,5 @@ def test_the_workflow_layer_is_shown_on_one_page() -> None:
 
     page = (ROOT / "docs/guides/workflows.md").read_text(encoding="utf-8")
     shown = "".join(match["body"] for match in FENCE.finditer(page))
-    hidden = {"Cluster", "Client", "AsyncClient", "Cancelled", "Rejected", "RequestFailed", "BrickworkError"}  # of running, not of declaring
-    assert [name for name in brickwork.__all__ if name not in hidden and f"bw.{name}" not in shown] == []
+    of_running = {"Cluster", "Client", "AsyncClient", "Cancelled", "Rejected", "RequestFailed", "BrickworkError"}
+    assert [name for name in brickwork.__all__ if name not in of_running and f"bw.{name}" not in shown] == []

@@ -91,9 +91,7 @@ def _clip(hidden_size: int, projection_dim: int) -> CLIPTextModelWithProjection:
 
 
 def _t5() -> T5EncoderModel:
-    return T5EncoderModel(
-        T5Config(vocab_size=len(WORDS) + 3, d_model=96, d_ff=128, d_kv=24, num_layers=2, num_heads=4)
-    )
+    return T5EncoderModel(T5Config(vocab_size=len(WORDS) + 3, d_model=96, d_ff=128, d_kv=24, num_layers=2, num_heads=4))
 
 
 def _clip_vocabulary() -> dict[str, int]:

@@ -17,8 +17,8 @@ def show(name: str | None, model: Path | None, graph: bool, plan: bool) -> None:
     console = Console()
     if name is None:
         for each in shipped_names():
-            workflow = find(each, model)
-            console.print(f"[bold]{each}[/]  {workflow.graph.doc.splitlines()[0] if workflow.graph.doc else ''}", soft_wrap=True)
+            first_line = find(each, model).graph.doc.partition("\n")[0]
+            console.print(f"[bold]{each}[/]  {first_line}", soft_wrap=True)
         return
     workflow = find(name, model)
     if graph:

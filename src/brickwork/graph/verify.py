@@ -115,9 +115,7 @@ def _check_node(node: Node, values: Mapping[str, Type]) -> None:
         if use.value not in values:
             _fail(f"{node.name}: {use.port} uses {use.value}, which is not defined before it", node.where)
         if use.type != values[use.value]:
-            _fail(
-                f"{node.name}: {use.port} expects {use.type}, but {use.value} is {values[use.value]}", node.where
-            )
+            _fail(f"{node.name}: {use.port} expects {use.type}, but {use.value} is {values[use.value]}", node.where)
     for port, type_ in node.outputs:
         _check_type(f"{node.name}.{port}", type_, values, node.where)
     for key, value in node.attrs:
@@ -216,5 +214,3 @@ def _check_models(graph: Graph) -> None:
 def _check_same(graph: Graph, listed: set[str], named: Iterable[str]) -> None:
     if difference := sorted(listed.symmetric_difference(named)):
         _fail(f"{graph.name}: model {difference[0]} is listed or named, but not both")
-
-

@@ -3,7 +3,6 @@
 The three share text encoders, transformer and autoencoder: on one cluster each is loaded once.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Callable

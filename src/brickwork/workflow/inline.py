@@ -106,5 +106,3 @@ def _renamer(names: Mapping[str, str], new: Mapping[str, Value]) -> Callable[[st
         return f"{names[name]}{dot}{port}" if name in names else new[value].name
 
     return rename
-
-

@@ -75,5 +75,3 @@ def test_image_to_image_starts_where_diffusers_starts(steps: int, strength: floa
     begin = evaluate(nodes, {"steps": steps, "strength": strength})[result]
     assert begin == int(max(steps - min(steps * strength, steps), 0))
     assert isinstance(begin, int) and begin < steps, "at least one step runs"
-
-
