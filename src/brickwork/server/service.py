@@ -71,7 +71,7 @@ class Service:
         self._epoch = 0
         self._live: dict[JobId, Live] = {}
         self._ended: OrderedDict[JobId, Feed] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     # Life ---------------------------------------------------------------------------------------------------------
 
@@ -137,14 +137,22 @@ class Service:
             deterministic=slo.deterministic,
             idempotency=idempotency,
         )
+        taking = asyncio.ensure_future(self._take(job, workflow, {**values, **pictures}, slo))
+        self._tasks.add(taking)
+        taking.add_done_callback(self._tasks.discard)
+        taking.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, also when nobody waits
+        return await asyncio.shield(taking)  # a client that hangs up does not leave a committed job behind unlaunched
+
+    async def _take(self, job: Job, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> tuple[Job, bool]:
+        """Commit and launch a job, or commit that it is refused."""
         created = await self._store.create(job)
         if created.is_replay:
             return created.job, True
         try:
-            self.launch(job, workflow, {**values, **pictures}, slo)
+            self.launch(job, workflow, inputs, slo)
         except BrickworkError as error:
             raise await self._refuse(job, error) from None
-        self.metrics.accepted[name].inc()
+        self.metrics.accepted[job.workflow].inc()
         return job, False
 
     async def get(self, job_id: str) -> JobView:
