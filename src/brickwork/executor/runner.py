@@ -6,6 +6,7 @@ A failure fails every row that has not been delivered yet: control runs them aga
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 
 import torch
@@ -37,28 +38,16 @@ class NodeFailed(Exception):
     """A node raised. The text names node, model and cause."""
 
 
+@dataclass(slots=True)
 class Runner:
-    """Runs batches of one executor, one at a time.
+    """Runs batches of one executor, one at a time, with what the executor has."""
 
-    send        where notices go; called from the thread that runs batches
-    stopped     task ids to give up, filled by the thread that reads orders
-    """
-
-    def __init__(
-        self,
-        executor: ExecutorId,
-        pid: int,
-        store: TensorStore,
-        residency: Residency,
-        send: Callable[[Notice], None],
-        stopped: set[tuple[int, str]],
-    ):
-        self._executor = executor
-        self._pid = pid
-        self._store = store
-        self._residency = residency
-        self._send = send
-        self._stopped = stopped
+    executor: ExecutorId
+    pid: int
+    store: TensorStore
+    residency: Residency
+    send: Callable[[Notice], None]  # where notices go; called from the thread that runs batches
+    stopped: set[tuple[int, str]]  # (batch, task) to give up, filled by the thread that reads orders
 
     @torch.inference_mode()
     def run(self, order: Run, program: Program) -> None:
@@ -90,9 +79,9 @@ class _Batch:
 
     def open(self) -> None:
         for run in self._order.runs:
-            self.rows.append(open_row(self._runner._store, self._program, run))
+            self.rows.append(open_row(self._runner.store, self._program, run))
         for row in self.rows:
-            self._runner._send(Progress(row.run.task_id, 0, 1))
+            self._runner.send(Progress(row.run.task_id, 0, 1))
 
     def execute(self, rows: list[Row], items: Sequence[Node | Loop]) -> None:
         """Take `rows` through `items` and deliver them."""
@@ -132,7 +121,7 @@ class _Batch:
         attrs = dict(node.attrs)
         calls = [Call({use.port: row.values[use.value] for use in node.inputs}, attrs) for row in rows]
         try:
-            model = self._runner._residency.model(node.model) if node.model else None
+            model = self._runner.residency.model(node.model) if node.model else None
             outputs = self._operations[node.op](model, calls)
         except Exception as error:
             on = f" on model {node.model}" if node.model else ""
@@ -144,35 +133,38 @@ class _Batch:
             self._span(node, rows, step, start_s)
 
     def _deliver(self, rows: list[Row]) -> None:
-        """Put the results of `rows` into the arena and report them."""
-        ends = []
-        for row in rows:
-            outputs = self._put_results(row)
-            ends.append(TaskEnd(row.run.task_id, row.run.attempt, "done", outputs))
-            row.release()
-        self._report(ends)
+        """Put the results of `rows` into the arena and report them; those before a failure are delivered."""
+        ends: list[TaskEnd] = []
+        try:
+            for row in rows:
+                outputs = self._put_results(row)
+                ends.append(TaskEnd(row.run.task_id, row.run.attempt, "done", outputs))
+                row.release()
+        finally:
+            if ends:
+                self._report(ends)
 
     def _put_results(self, row: Row) -> tuple[TensorHandle, ...]:
         handles: list[TensorHandle] = []
         try:
             for name, _ in self._program.results:
-                handles.append(put(self._runner._store, row.values[name]))
+                handles.append(put(self._runner.store, row.values[name]))
         except Exception:
             for handle in handles:
-                self._runner._store.release(handle)
+                self._runner.store.release(handle)
             raise
         for handle in handles:
-            self._runner._store.hand_over(handle)
+            self._runner.store.hand_over(handle)
         return tuple(handles)
 
     def _without_stopped(self, rows: list[Row]) -> list[Row]:
         """Report the rows that were told to stop; return the others."""
-        if not self._runner._stopped:
+        if not self._runner.stopped:
             return rows
         ends = []
         for row in rows:
             task = row.run.task_id
-            if task in self._open and (self._order.batch, task) in self._runner._stopped:
+            if task in self._open and (self._order.batch, task) in self._runner.stopped:
                 row.is_stopped = True
                 row.release()
                 ends.append(TaskEnd(task, row.run.attempt, "stopped"))
@@ -187,15 +179,15 @@ class _Batch:
     def close(self) -> None:
         for row in self.rows:
             row.release()
-        for key in [key for key in self._runner._stopped if key[0] <= self._order.batch]:
-            self._runner._stopped.discard(key)
+        for key in [key for key in self._runner.stopped if key[0] <= self._order.batch]:
+            self._runner.stopped.discard(key)
 
     def _report(self, ends: list[TaskEnd]) -> None:
         for end in ends:
             del self._open[end.task_id]
         spans, self._spans = tuple(self._spans), []
         compute_s = monotonic() - self._start_s
-        self._runner._send(Report(self._order.batch, tuple(ends), not self._open, compute_s, spans))
+        self._runner.send(Report(self._order.batch, tuple(ends), not self._open, compute_s, spans))
 
     def _announce(self, loop: Loop, rows: list[Row]) -> None:
         """Tell how far `rows` are and, less often, what their pictures look like."""
@@ -205,15 +197,15 @@ class _Batch:
         self._progress_s = now_s
         preview = None
         if now_s - self._preview_s >= MIN_PREVIEW_S:
-            preview, self._preview_s = self._runner._residency.preview(loop), now_s
+            preview, self._preview_s = self._runner.residency.preview(loop), now_s
         carry = next((carry for carry in loop.carries if carry.type.space == "latent"), None)
         for row in rows:
             picture = preview.png(row.values[f"{loop.name}.{carry.name}"]) if preview and carry else b""
-            self._runner._send(Progress(row.run.task_id, row.step, row.stop, picture))
+            self._runner.send(Progress(row.run.task_id, row.step, row.stop, picture))
 
     def _span(self, node: Node, rows: list[Row], step: int, start_s: float) -> None:
         tasks = tuple(row.run.task_id for row in rows)
-        executor, pid = self._runner._executor, self._runner._pid
+        executor, pid = self._runner.executor, self._runner.pid
         self._spans.append(Span(executor, pid, node.op, node.model or "", tasks, step, start_s, monotonic()))
 
 

@@ -6,6 +6,7 @@ collected instead of sent. Holder 1 stands for the executor, holder 0 for the co
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,7 +151,7 @@ def test_a_stop_in_the_middle_takes_effect_at_the_next_step(stage: Stage) -> Non
             steps.append(notice.step)
             stage.stopped.add((1, "r0/d"))
 
-    stage.runner._send = send
+    stage.runner.send = send
     ends = stage.run(stage.task("r0/d", 0, 900, 0))
     assert ends["r0/d"].status == "stopped"
     assert max(steps) <= 1
@@ -183,3 +184,22 @@ def test_outputs_that_do_not_fit_fail_and_leave_nothing(stage: Stage, monkeypatc
     monkeypatch.setattr(stage.store, "allocate", full)
     ends = stage.run(*runs)
     assert ends["r0/d"].status == "failed" and "arena is full" in ends["r0/d"].error
+
+
+def test_a_row_delivered_before_the_arena_was_full_is_kept(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first row's block is handed over already when the second finds none: it must be reported, or it leaks."""
+    from brickwork.core.errors import OutOfSpace
+
+    runs = [stage.task("r0/d", 0, 3, 0), stage.task("r1/d", 0, 3, 1)]
+    allocate, calls = stage.store.allocate, []
+
+    def once(spec: Any) -> Any:
+        calls.append(spec)
+        if len(calls) > 1:
+            raise OutOfSpace("The arena is full.")
+        return allocate(spec)
+
+    monkeypatch.setattr(stage.store, "allocate", once)
+    ends = stage.run(*runs)
+    assert ends["r1/d"].status == "failed"
+    assert np.array_equal(stage.take(ends["r0/d"]), _expected(0, 3, 0))
