@@ -6,6 +6,7 @@ caller's script to guard its `__main__`.
 
 import asyncio
 import atexit
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -22,6 +23,8 @@ from brickwork.core.ids import ExecutorId, RequestId
 from brickwork.core.request import SLO
 from brickwork.observe.spans import Span
 from brickwork.workflow.api import Workflow
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -87,6 +90,9 @@ class Cluster:
         atexit.register(self.close)
         try:
             self._call(self._coordinator.start()).result(START_TIMEOUT_S)
+        except FutureTimeout:
+            self.close()
+            raise BrickworkError(f"No executor was ready within {START_TIMEOUT_S:.0f} s. Try brickwork doctor.") from None
         except BaseException:
             self.close()
             raise
@@ -158,6 +164,8 @@ class Cluster:
         atexit.unregister(self.close)
         try:
             self._call(self._coordinator.close()).result(CLOSE_TIMEOUT_S)
+        except FutureTimeout:
+            log.warning("not everything stopped within %.0f s; the rest ends with this process", CLOSE_TIMEOUT_S)
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(CLOSE_TIMEOUT_S)
