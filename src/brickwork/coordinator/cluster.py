@@ -92,7 +92,7 @@ class Cluster:
             self._call(self._coordinator.start()).result(START_TIMEOUT_S)
         except FutureTimeout:
             self.close()
-            raise BrickworkError(f"No executor was ready within {START_TIMEOUT_S:.0f} s. Try brickwork doctor.") from None
+            raise BrickworkError(f"No executor joined within {START_TIMEOUT_S:.0f} s. Try brickwork doctor.") from None
         except BaseException:
             self.close()
             raise
