@@ -161,7 +161,7 @@ def pairs() -> Iterator[Description]:
                 yield Description((first, second), relation)
 
 
-def draw_training(rng: random.Random, pair_share: float = 0.78, modified_share: float = 0.10) -> Description:
+def draw_training(rng: random.Random, pair_share: float = 0.65, modified_share: float = 0.10) -> Description:
     """One random training description: never a held-out combination.
 
     pair_share      share of two-thing descriptions
