@@ -27,32 +27,49 @@ from transformers import (
 
 from brickwork.starter.words import MAX_WORDS, VOCABULARY
 
-TOKENS = 16            # per text encoder: MAX_WORDS, start and end
+TOKENS = 16  # per text encoder: MAX_WORDS, start and end
 CLIP_WIDTH = 64
-TEXT_WIDTH = 128       # the two CLIPs side by side; also T5's width
+TEXT_WIDTH = 128  # the two CLIPs side by side; also T5's width
 LATENT_CHANNELS = 16
 LATENT_SIDE = 8
-SHIFT = 2.0            # noise schedule shift; 64 image tokens need little
+SHIFT = 2.0  # noise schedule shift; 64 image tokens need little
 assert MAX_WORDS + 2 == TOKENS
 
 
 def build_vae() -> AutoencoderKL:
     """An 8x smaller, 16-channel autoencoder without attention; 1 M parameters."""
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 32, 64, 64), layers_per_block=1, latent_channels=LATENT_CHANNELS,
-        norm_num_groups=8, sample_size=64, use_quant_conv=False, use_post_quant_conv=False,
-        mid_block_add_attention=False, force_upcast=False, scaling_factor=1.0, shift_factor=0.0,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 64, 64),
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=8,
+        sample_size=64,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        mid_block_add_attention=False,
+        force_upcast=False,
+        scaling_factor=1.0,
+        shift_factor=0.0,
     )
 
 
 def build_transformer() -> SD3Transformer2DModel:
     """Six joint blocks of two 64-wide heads; 3.5 M parameters. Output and modulation start at zero."""
     model = SD3Transformer2DModel(
-        sample_size=LATENT_SIDE, patch_size=1, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS,
-        num_layers=6, attention_head_dim=64, num_attention_heads=2,
-        joint_attention_dim=TEXT_WIDTH, caption_projection_dim=128,
-        pooled_projection_dim=2 * CLIP_WIDTH, pos_embed_max_size=LATENT_SIDE, qk_norm="rms_norm",
+        sample_size=LATENT_SIDE,
+        patch_size=1,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        num_layers=6,
+        attention_head_dim=64,
+        num_attention_heads=2,
+        joint_attention_dim=TEXT_WIDTH,
+        caption_projection_dim=128,
+        pooled_projection_dim=2 * CLIP_WIDTH,
+        pos_embed_max_size=LATENT_SIDE,
+        qk_norm="rms_norm",
     )
     zeroed = [model.proj_out, model.norm_out.linear]
     for block in model.transformer_blocks:
@@ -101,13 +118,20 @@ def _split(pieces: list[str], merges: list[tuple[str, str]]) -> list[str]:
 
 def build_clip(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
     """A two-layer, 64-wide text encoder whose pooled vector is read at the end token."""
-    return CLIPTextModelWithProjection(CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=CLIP_WIDTH, intermediate_size=4 * CLIP_WIDTH,
-        projection_dim=CLIP_WIDTH, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=TOKENS,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    ))
+    return CLIPTextModelWithProjection(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=CLIP_WIDTH,
+            intermediate_size=4 * CLIP_WIDTH,
+            projection_dim=CLIP_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=TOKENS,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
 
 
 def build_t5_tokenizer() -> T5Tokenizer:
@@ -123,11 +147,21 @@ def build_t5_tokenizer() -> T5Tokenizer:
 
 def build_t5(tokenizer: T5Tokenizer) -> T5EncoderModel:
     """A two-layer, 128-wide encoder."""
-    return T5EncoderModel(T5Config(
-        vocab_size=len(tokenizer), d_model=TEXT_WIDTH, d_kv=32, d_ff=2 * TEXT_WIDTH,
-        num_layers=2, num_heads=4, pad_token_id=0, eos_token_id=1, dropout_rate=0.0,
-        is_encoder_decoder=False, use_cache=False,
-    ))
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=len(tokenizer),
+            d_model=TEXT_WIDTH,
+            d_kv=32,
+            d_ff=2 * TEXT_WIDTH,
+            num_layers=2,
+            num_heads=4,
+            pad_token_id=0,
+            eos_token_id=1,
+            dropout_rate=0.0,
+            is_encoder_decoder=False,
+            use_cache=False,
+        )
+    )
 
 
 def build_pipeline(seed: int, vae: AutoencoderKL | None = None) -> StableDiffusion3Pipeline:
@@ -136,9 +170,13 @@ def build_pipeline(seed: int, vae: AutoencoderKL | None = None) -> StableDiffusi
     clip_tokenizers = build_clip_tokenizer(), build_clip_tokenizer()
     t5_tokenizer = build_t5_tokenizer()
     return StableDiffusion3Pipeline(
-        transformer=build_transformer(), scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+        transformer=build_transformer(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
         vae=vae or build_vae(),
-        text_encoder=build_clip(clip_tokenizers[0]), tokenizer=clip_tokenizers[0],
-        text_encoder_2=build_clip(clip_tokenizers[1]), tokenizer_2=clip_tokenizers[1],
-        text_encoder_3=build_t5(t5_tokenizer), tokenizer_3=t5_tokenizer,
+        text_encoder=build_clip(clip_tokenizers[0]),
+        tokenizer=clip_tokenizers[0],
+        text_encoder_2=build_clip(clip_tokenizers[1]),
+        tokenizer_2=clip_tokenizers[1],
+        text_encoder_3=build_t5(t5_tokenizer),
+        tokenizer_3=t5_tokenizer,
     )

@@ -16,14 +16,14 @@ import numpy as np
 from brickwork.starter.scenes import EXTENT, RGB, coverage
 from brickwork.starter.words import BACKGROUNDS, SHAPES, Description, Thing, normal_form
 
-CONTRAST = 0.15        # a pixel belongs to a blob when a channel differs this much from the background (0..1)
-SPECK_PIXELS = 12      # smaller blobs are dirt, not things
-COLOUR_REACH = 0.25    # farthest Euclidean RGB distance (channels 0..1) at which a named colour is accepted
-MIN_OVERLAP = 0.75     # least intersection over union with an ideal shape
-SMALL_BELOW, LARGE_ABOVE = 7.25, 11.5   # radius in pixels: the middles of the gaps in scenes.RADIUS
+CONTRAST = 0.15  # a pixel belongs to a blob when a channel differs this much from the background (0..1)
+SPECK_PIXELS = 12  # smaller blobs are dirt, not things
+COLOUR_REACH = 0.25  # farthest Euclidean RGB distance (channels 0..1) at which a named colour is accepted
+MIN_OVERLAP = 0.75  # least intersection over union with an ideal shape
+SMALL_BELOW, LARGE_ABOVE = 7.25, 11.5  # radius in pixels: the middles of the gaps in scenes.RADIUS
 
 _AREA = {"circle": np.pi, "square": (2 * EXTENT["square"][0]) ** 2, "triangle": 2 * EXTENT["triangle"][0]}
-_MASS_BELOW_MIDDLE = {"circle": 0.0, "square": 0.0, "triangle": 1 / 3}   # centre of mass, in radii
+_MASS_BELOW_MIDDLE = {"circle": 0.0, "square": 0.0, "triangle": 1 / 3}  # centre of mass, in radii
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,14 @@ class Verdict:
 def look(picture: np.ndarray) -> tuple[str, list[Seen]]:
     """Find the background ("light", "dark" or "") and the things in a uint8 [64, 64, 3] picture."""
     pixels = picture.astype(np.float32) / 255
-    rim = np.concatenate([pixels[:2].reshape(-1, 3), pixels[-2:].reshape(-1, 3),
-                          pixels[:, :2].reshape(-1, 3), pixels[:, -2:].reshape(-1, 3)])
+    rim = np.concatenate(
+        [
+            pixels[:2].reshape(-1, 3),
+            pixels[-2:].reshape(-1, 3),
+            pixels[:, :2].reshape(-1, 3),
+            pixels[:, -2:].reshape(-1, 3),
+        ]
+    )
     ground = np.median(rim, axis=0)
     labels = _blobs(np.abs(pixels - ground).max(axis=2) > CONTRAST)
     sizes = np.bincount(labels.ravel())
@@ -130,8 +136,12 @@ def judge(what: Description, picture: np.ndarray) -> Verdict:
     orders = [list(order) for order in permutations(found)]
     colours = any(_agree(wanted.things, order, ("colour",)) for order in orders)
     shapes = any(_agree(wanted.things, order, ("colour", "shape")) for order in orders)
-    whole = any(_agree(wanted.things, order, ("colour", "shape")) and _sizes_fit(wanted.things, order)
-                and _related(wanted.relation, order) for order in orders)
+    whole = any(
+        _agree(wanted.things, order, ("colour", "shape"))
+        and _sizes_fit(wanted.things, order)
+        and _related(wanted.relation, order)
+        for order in orders
+    )
     ground_fits = not wanted.background or ground == wanted.background
     return Verdict(colours, shapes, whole and ground_fits and ground in BACKGROUNDS)
 

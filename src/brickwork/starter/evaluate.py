@@ -59,13 +59,10 @@ def cases(seeds: int = 3, only: int | None = None) -> list[Case]:
     chosen += [(what, "trained pair") for what in rng.sample(trained, COUNTS["trained pair"])]
     chosen += [(what, "held-out pair") for what in rng.sample(held_out, COUNTS["held-out pair"])]
     numbered = list(enumerate(chosen))[:: only or 1]
-    return [Case(what, group, index + SEED_STEP * turn)
-            for turn in range(seeds) for index, (what, group) in numbered]
+    return [Case(what, group, index + SEED_STEP * turn) for turn in range(seeds) for index, (what, group) in numbered]
 
 
-def paint(
-    pipeline: StableDiffusion3Pipeline, todo: list[Case], steps: int, guidance: float
-) -> list[np.ndarray]:
+def paint(pipeline: StableDiffusion3Pipeline, todo: list[Case], steps: int, guidance: float) -> list[np.ndarray]:
     """Pictures uint8 [64, 64, 3] of the stock pipeline, in batches, each with its own generator."""
     import torch
 
@@ -73,8 +70,13 @@ def paint(
     for start in range(0, len(todo), BATCH):
         some = todo[start : start + BATCH]
         answer = pipeline(
-            [say(case.what) for case in some], num_inference_steps=steps, guidance_scale=guidance,
-            height=64, width=64, max_sequence_length=pipeline.tokenizer_3.model_max_length, output_type="np",
+            [say(case.what) for case in some],
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            height=64,
+            width=64,
+            max_sequence_length=pipeline.tokenizer_3.model_max_length,
+            output_type="np",
             generator=[torch.Generator().manual_seed(case.seed) for case in some],
         )
         pictures += list(np.round(answer.images * 255).astype(np.uint8))
@@ -98,9 +100,13 @@ def score(verdicts: list[Verdict]) -> dict[str, Any]:
     total = len(verdicts)
     right = sum(verdict.all_right for verdict in verdicts)
     low, high = wilson(right, total)
-    return {"pictures": total, "colours": round(sum(v.colours for v in verdicts) / total, 4),
-            "shapes": round(sum(v.shapes for v in verdicts) / total, 4), "all_right": round(right / total, 4),
-            "interval": [round(low, 4), round(high, 4)]}
+    return {
+        "pictures": total,
+        "colours": round(sum(v.colours for v in verdicts) / total, 4),
+        "shapes": round(sum(v.shapes for v in verdicts) / total, 4),
+        "all_right": round(right / total, 4),
+        "interval": [round(low, 4), round(high, 4)],
+    }
 
 
 def summarise(todo: list[Case], verdicts: list[Verdict]) -> dict[str, Any]:
@@ -150,11 +156,15 @@ def show(report: dict[str, Any]) -> str:
     for name, row in report["adherence"].items():
         if name != "wrong":
             low, high = row["interval"]
-            lines.append(f"{name:22}{row['pictures']:9}{row['colours']:9.1%}{row['shapes']:9.1%}"
-                         f"{row['all_right']:11.1%}   {low:.1%} to {high:.1%}")
+            lines.append(
+                f"{name:22}{row['pictures']:9}{row['colours']:9.1%}{row['shapes']:9.1%}"
+                f"{row['all_right']:11.1%}   {low:.1%} to {high:.1%}"
+            )
     judged = report["detector"]
-    lines.append(f"detector on {judged['scenes']:.0f} drawn scenes: {judged['ground_truth_right']:.1%} right, "
-                 f"{judged['mismatch_accepted']:.1%} of mismatched captions accepted")
+    lines.append(
+        f"detector on {judged['scenes']:.0f} drawn scenes: {judged['ground_truth_right']:.1%} right, "
+        f"{judged['mismatch_accepted']:.1%} of mismatched captions accepted"
+    )
     return "\n".join(lines)
 
 
@@ -171,8 +181,11 @@ def save_grid(pictures: list[np.ndarray], todo: list[Case], path: Path, columns:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m brickwork.starter.evaluate", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m brickwork.starter.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model", type=Path, help="a Diffusers directory (default: the shipped model)")
     parser.add_argument("--grid", type=Path, help="write the first seed's pictures to this PNG")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -196,8 +209,12 @@ def main() -> int:
     todo = cases(args.seeds, args.every)
     pictures = paint(export.load(folder), todo, steps, guidance)
     verdicts = [judge(case.what, picture) for case, picture in zip(todo, pictures, strict=True)]
-    report = {"steps": steps, "guidance": guidance, "adherence": summarise(todo, verdicts),
-              "detector": judge_of_the_judge()}
+    report = {
+        "steps": steps,
+        "guidance": guidance,
+        "adherence": summarise(todo, verdicts),
+        "detector": judge_of_the_judge(),
+    }
     print(json.dumps(report, indent=1) if args.json else show(report))
     if args.grid:
         save_grid(pictures, todo, args.grid)

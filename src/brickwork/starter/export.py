@@ -48,8 +48,14 @@ def _say_float32(folder: Path) -> None:
 
 def declare(folder: Path, report: dict[str, Any]) -> None:
     """Write what brickwork needs to know and Diffusers does not say."""
-    facts = {"sizes": [[64, 64]], "defaults": DEFAULTS, "words": list(VOCABULARY), "max_words": MAX_WORDS,
-             "licence": "Apache-2.0", "training": report}
+    facts = {
+        "sizes": [[64, 64]],
+        "defaults": DEFAULTS,
+        "words": list(VOCABULARY),
+        "max_words": MAX_WORDS,
+        "licence": "Apache-2.0",
+        "training": report,
+    }
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items())
     (folder / "brickwork.json").write_text(f"{{\n{lines}\n}}\n")
 

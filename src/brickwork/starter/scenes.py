@@ -20,8 +20,14 @@ from brickwork.starter.words import COLOURS, SHAPES, Description, Thing, draw_tr
 
 SIDE = 64
 RGB = {
-    "red": (215, 30, 40), "green": (40, 160, 60), "blue": (40, 75, 220), "yellow": (245, 220, 50),
-    "orange": (250, 125, 20), "purple": (130, 45, 170), "pink": (245, 130, 195), "cyan": (50, 195, 215),
+    "red": (215, 30, 40),
+    "green": (40, 160, 60),
+    "blue": (40, 75, 220),
+    "yellow": (245, 220, 50),
+    "orange": (250, 125, 20),
+    "purple": (130, 45, 170),
+    "pink": (245, 130, 195),
+    "cyan": (50, 195, 215),
 }
 #: Radius range in pixels for each size word; the gaps between the ranges are what a size test can stand on.
 RADIUS = {"small": (5.0, 6.5), "": (8.0, 11.0), "large": (12.0, 13.0)}
@@ -30,8 +36,8 @@ RADII = {"small": (6.0,), "": (8.5, 10.0), "large": (12.0,)}
 RASTER = 4
 #: Half width and half height of each shape's bounding box, in radii. Areas: pi, 3.14, 2.2 square radii.
 EXTENT = {"circle": (1.0, 1.0), "square": (0.886, 0.886), "triangle": (1.1, 1.0)}
-GREY = {"light": (0.90, 0.97), "dark": (0.08, 0.16)}   # what a VAE sees
-PLAIN_GREY = {"light": 0.94, "dark": 0.12}             # what a caption gets
+GREY = {"light": (0.90, 0.97), "dark": (0.08, 0.16)}  # what a VAE sees
+PLAIN_GREY = {"light": 0.94, "dark": 0.12}  # what a caption gets
 MARGIN = 1.0
 KINDS = ("plain", "dark", "hollow", "edges", "scatter")
 
@@ -111,15 +117,17 @@ def _unit(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
     return (rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)
 
 
-def _place_pair(
-    relation: str, half: list[tuple[float, float]], rng: random.Random
-) -> list[tuple[float, float]]:
+def _place_pair(relation: str, half: list[tuple[float, float]], rng: random.Random) -> list[tuple[float, float]]:
     """Centres of two boxes: one after the other along the relation's axis, nearly level across it."""
     along = 1 if relation in ("above", "below") else 0
     first, second = (0, 1) if relation in ("above", "left of") else (1, 0)
     apart = half[0][along] + half[1][along] + 4
-    ways = [(low, high) for low in _raster(half[first][along]) for high in _raster(half[second][along])
-            if apart <= high - low <= apart + 10]
+    ways = [
+        (low, high)
+        for low in _raster(half[first][along])
+        for high in _raster(half[second][along])
+        if apart <= high - low <= apart + 10
+    ]
     at = dict(zip((first, second), rng.choice(ways), strict=True))
     level = rng.choice((24, 28, 32, 32, 36, 40))
     spots = []

@@ -91,8 +91,13 @@ def run(stage: Stage, budget_s: float, folder: Path, stop: StopFlag, resume: boo
     final = stage.probe()
     clock.say(final)
     last_loss = round(totals["loss"], 5) if totals else stage.losses[-1][1]
-    return {"steps": stage.steps, "seconds": round(stage.used_s, 1), "last_loss": last_loss,
-            "losses": _thin(stage.losses), **final}
+    return {
+        "steps": stage.steps,
+        "seconds": round(stage.used_s, 1),
+        "last_loss": last_loss,
+        "losses": _thin(stage.losses),
+        **final,
+    }
 
 
 class _Clock:

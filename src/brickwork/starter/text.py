@@ -34,13 +34,14 @@ def encode(parts: nn.ModuleDict, tokens: torch.Tensor) -> tuple[torch.Tensor, to
     return torch.cat([wide, t5], dim=1), torch.cat([clip.text_embeds for clip in clips], dim=-1)
 
 
-def velocity(
-    parts: nn.ModuleDict, latents: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor
-) -> torch.Tensor:
+def velocity(parts: nn.ModuleDict, latents: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """The DiT's guess of noise - picture for noisy latents [batch, 16, 8, 8] at sigma [batch]."""
     embeds, pooled = encode(parts, tokens)
     answer: torch.Tensor = parts["transformer"](
-        hidden_states=latents, timestep=sigma * 1000, encoder_hidden_states=embeds, pooled_projections=pooled,
+        hidden_states=latents,
+        timestep=sigma * 1000,
+        encoder_hidden_states=embeds,
+        pooled_projections=pooled,
         return_dict=False,
     )[0]
     return answer

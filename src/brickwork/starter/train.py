@@ -1,8 +1,8 @@
 """Train the starter model from nothing: autoencoder, cached latents, then DiT and text encoders.
 
-    OUT/checkpoints/{vae,latents,dit}.safetensors   training state, each replaced atomically
-    OUT/text-to-image/                              the model as of the last save, an ordinary Diffusers directory
-    OUT/report.json                                 seed, seconds, steps, losses, PSNR a picture kind, versions
+OUT/checkpoints/{vae,latents,dit}.safetensors   training state, each replaced atomically
+OUT/text-to-image/                              the model as of the last save, an ordinary Diffusers directory
+OUT/report.json                                 seed, seconds, steps, losses, PSNR a picture kind, versions
 """
 
 from __future__ import annotations
@@ -34,8 +34,12 @@ class Budget:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m brickwork.starter.train", description=__doc__,
-                                     epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m brickwork.starter.train",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seconds", type=_positive, default=6000.0, help="budget of all stages (default 6000)")
     parser.add_argument("--vae-seconds", type=_positive, help="instead of its 38 %% share")
     parser.add_argument("--dit-seconds", type=_positive, help="instead of its 57 %% share")
@@ -43,8 +47,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("out/starter"), help="folder to write (default out/starter)")
     parser.add_argument("--resume", action="store_true", help="continue from OUT/checkpoints where there are any")
     parser.add_argument("--threads", type=int, default=0, help="torch threads (default: torch's choice)")
-    parser.add_argument("--compile", action="store_true",
-                        help="torch.compile the DiT: a minute first, then faster; needs a C++ compiler")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile the DiT: a minute first, then faster; needs a C++ compiler",
+    )
     return parser
 
 
@@ -57,8 +64,11 @@ def _positive(text: str) -> float:
 
 def budget(args: argparse.Namespace) -> Budget:
     """Split --seconds over the stages; an explicit number replaces a share."""
-    return Budget(args.vae_seconds or VAE_SHARE * args.seconds, LATENTS_SHARE * args.seconds,
-                  args.dit_seconds or DIT_SHARE * args.seconds)
+    return Budget(
+        args.vae_seconds or VAE_SHARE * args.seconds,
+        LATENTS_SHARE * args.seconds,
+        args.dit_seconds or DIT_SHARE * args.seconds,
+    )
 
 
 def train(out: Path, seconds: Budget, seed: int, resume: bool, fuse: bool = False) -> dict[str, Any]:
@@ -71,8 +81,12 @@ def train(out: Path, seconds: Budget, seed: int, resume: bool, fuse: bool = Fals
     kept = out / "checkpoints"
     torch.manual_seed(seed)
     vae = build.build_vae()
-    report = {"seed": seed, "torch": torch.__version__, "device": f"cpu, {torch.get_num_threads()} threads",
-              "machine": platform.machine()}
+    report = {
+        "seed": seed,
+        "torch": torch.__version__,
+        "device": f"cpu, {torch.get_num_threads()} threads",
+        "machine": platform.machine(),
+    }
     report["vae"] = stage.run(train_vae.vae_stage(vae, seed), seconds.vae_s, kept, stop, resume)
     pipeline = build.build_pipeline(seed, vae.requires_grad_(False).eval())
     scenes = latents.training_latents(pipeline, seed, seconds.latents_s, kept / "latents.safetensors", stop)
@@ -89,8 +103,10 @@ def train(out: Path, seconds: Budget, seed: int, resume: bool, fuse: bool = Fals
 def main() -> int:
     args = arguments().parse_args()
     if not args.resume and (args.out / "checkpoints").exists():
-        print(f"{args.out} holds a training already; add --resume to continue it, or choose another --out",
-              file=sys.stderr)
+        print(
+            f"{args.out} holds a training already; add --resume to continue it, or choose another --out",
+            file=sys.stderr,
+        )
         return 2
     import torch
 

@@ -20,9 +20,9 @@ from brickwork.starter.text import tokenise, trained_parts, velocity
 BATCH = 64
 PEAK_RATE = 1.2e-3
 WARM_UP_STEPS = 100
-DECAY_FROM = 0.4       # share of the budget after which the rate falls in a line to zero
+DECAY_FROM = 0.4  # share of the budget after which the rate falls in a line to zero
 DROP_CAPTION = 0.1
-AVERAGE_KEEP = 0.998   # per step; the shipped weights are this running average
+AVERAGE_KEEP = 0.998  # per step; the shipped weights are this running average
 
 
 def dit_stage(
@@ -55,8 +55,15 @@ def dit_stage(
         _average(shadow, parts, min(AVERAGE_KEEP, (1 + index) / (10 + index)))
         return {"loss": loss.item()}
 
-    return Stage("dit", parts, optimizer, step, lambda: _validate(shadow, unseen),
-                 average=shadow.state_dict(), probe_every_s=180.0)
+    return Stage(
+        "dit",
+        parts,
+        optimizer,
+        step,
+        lambda: _validate(shadow, unseen),
+        average=shadow.state_dict(),
+        probe_every_s=180.0,
+    )
 
 
 def _rate(index: int, share: float) -> float:

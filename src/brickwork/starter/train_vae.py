@@ -17,7 +17,7 @@ from brickwork.starter.stage import Stage
 
 BATCH = 16
 PEAK_RATE = 2e-3
-KL_WEIGHT = 5e-4       # per latent number; keeps latents smooth enough for the DiT without costing sharpness
+KL_WEIGHT = 5e-4  # per latent number; keeps latents smooth enough for the DiT without costing sharpness
 MIX = {"plain": 0.40, "dark": 0.15, "hollow": 0.17, "edges": 0.16, "scatter": 0.12}
 
 
@@ -46,9 +46,7 @@ def _decay(share: float) -> float:
     return 0.002 + 0.499 * (1 + math.cos(math.pi * share))
 
 
-def _step(
-    vae: AutoencoderKL, optimizer: torch.optim.Optimizer, pictures: torch.Tensor, seed: int
-) -> dict[str, float]:
+def _step(vae: AutoencoderKL, optimizer: torch.optim.Optimizer, pictures: torch.Tensor, seed: int) -> dict[str, float]:
     """One optimizer step on L1 + MSE + KL; bf16 inside, float32 losses."""
     with torch.autocast("cpu", torch.bfloat16):
         posterior = vae.encode(pictures).latent_dist

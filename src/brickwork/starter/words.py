@@ -25,11 +25,24 @@ RELATIONS = ("above", "below", "left of", "right of")
 OPPOSITE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
 
 #: Every word a caption may use, in a fixed order (the tokenizers number them by it).
-VOCABULARY = ("a", "an", "on", "of", "background", *COLOURS, *SHAPES, *SIZES, *BACKGROUNDS,
-              "above", "below", "left", "right")
+VOCABULARY = (
+    "a",
+    "an",
+    "on",
+    "of",
+    "background",
+    *COLOURS,
+    *SHAPES,
+    *SIZES,
+    *BACKGROUNDS,
+    "above",
+    "below",
+    "left",
+    "right",
+)
 #: "a small red circle left of a large blue square on a dark background"
 MAX_WORDS = 14
-HELD_OUT_ONE_IN = 7   # CRC32 residue 0; gives a little over one eighth
+HELD_OUT_ONE_IN = 7  # CRC32 residue 0; gives a little over one eighth
 
 
 class CaptionError(ValueError):

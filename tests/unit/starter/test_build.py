@@ -36,8 +36,9 @@ def test_text_is_encoded_as_in_the_stock_pipeline(pipeline) -> None:  # type: ig
     captions = [LONGEST, "a red circle", ""]
     with torch.no_grad():
         own = text.encode(text.trained_parts(pipeline), text.tokenise(pipeline, captions))
-        stock = pipeline.encode_prompt(captions, None, None, do_classifier_free_guidance=False,
-                                       max_sequence_length=build.TOKENS)
+        stock = pipeline.encode_prompt(
+            captions, None, None, do_classifier_free_guidance=False, max_sequence_length=build.TOKENS
+        )
     assert torch.equal(own[0], stock[0])
     assert torch.equal(own[1], stock[2])
 

@@ -77,8 +77,9 @@ def command(out: Path, *more: str) -> list[str]:
 def test_interrupted_then_resumed_to_a_whole_model(tmp_path: Path) -> None:
     """1. A long training starts.  2. Ctrl-C after its first line.  3. A small budget, resumed, writes the model."""
     out = tmp_path / "run"
-    first = subprocess.Popen(command(out, "--seconds", "5000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True)
+    first = subprocess.Popen(
+        command(out, "--seconds", "5000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert first.stdout is not None
     assert first.stdout.readline().startswith("vae  step")
     first.send_signal(signal.SIGINT)

@@ -35,10 +35,18 @@ def test_the_longest_caption_is_read() -> None:
     assert what == Description((Thing("red", "circle", "small"), Thing("blue", "square", "large")), "left of", "dark")
 
 
-@pytest.mark.parametrize(("caption", "named"), [
-    ("", "the end"), ("a red", "the end"), ("a crimson circle", "'crimson'"), ("a red circle near", "'near'"),
-    ("a red circle left a blue square", "'a'"), ("a red circle on a wet background", "'wet'"), ("red circle", "'red'"),
-])
+@pytest.mark.parametrize(
+    ("caption", "named"),
+    [
+        ("", "the end"),
+        ("a red", "the end"),
+        ("a crimson circle", "'crimson'"),
+        ("a red circle near", "'near'"),
+        ("a red circle left a blue square", "'a'"),
+        ("a red circle on a wet background", "'wet'"),
+        ("red circle", "'red'"),
+    ],
+)
 def test_a_mistake_is_named(caption: str, named: str) -> None:
     with pytest.raises(CaptionError, match=named):
         parse(caption)
@@ -58,6 +66,8 @@ def test_training_never_draws_a_held_out_combination() -> None:
 
 
 def test_words_scenes_and_judge_leave_torch_out() -> None:
-    program = ("import brickwork.starter.words, brickwork.starter.scenes, brickwork.starter.detect, sys;"
-               "import brickwork.starter.evaluate, brickwork.starter.train; sys.exit('torch' in sys.modules)")
+    program = (
+        "import brickwork.starter.words, brickwork.starter.scenes, brickwork.starter.detect, sys;"
+        "import brickwork.starter.evaluate, brickwork.starter.train; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
