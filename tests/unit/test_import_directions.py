@@ -103,8 +103,7 @@ def test_control_sees_plans_only() -> None:
 
 @pytest.mark.parametrize(("room", "other"), [("sim", "coordinator"), ("coordinator", "sim")])
 def test_the_two_drivers_never_meet(room: str, other: str) -> None:
-    if room not in ROOMS:
-        pytest.skip(f"there is no {room} yet")
+    assert room in ROOMS
     assert not [f"{path} imports {name}" for path, name in imports_of(room) if name.startswith(f"brickwork.{other}")]
 
 
