@@ -15,7 +15,7 @@ import pytest
 
 import brickwork as bw
 from brickwork.starter.workflows import WORKFLOWS
-from support.processes import all_gone, children_of, shared_memory_names
+from support.processes import all_gone, children_of, kill_one, shared_memory_names
 
 REQUESTS, KILLS = 50, 20
 PROMPTS = ("a red circle", "a blue square above a green circle", "a green square")
@@ -56,10 +56,7 @@ def test_twenty_kills_during_fifty_requests(
         while kills < KILLS and not all(handle.is_done() for handle in handles):
             for _ in range(rng.randint(1, most_progress)):
                 moved.acquire(timeout=30)
-            living = sorted(cluster.pids().values())
-            if living:
-                os.kill(rng.choice(living), signal.SIGKILL)
-                kills += 1
+            kills += kill_one(cluster.pids().values(), rng)
         pictures = [np.asarray(handle.result(120).image) for handle in handles]
         assert kills == KILLS
         assert cluster.leaked_blocks() == 0

@@ -1,7 +1,10 @@
 """What tests need to know of processes: who descends from whom, and whether they are gone. Read from /proc."""
 
 import os
+import random
 import select
+import signal
+from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 
@@ -41,6 +44,26 @@ def _gone(pid: int, within_s: float) -> bool:
         return bool(ready)
     finally:
         os.close(descriptor)
+
+
+def kill_one(pids: Iterable[int], rng: random.Random) -> int:
+    """SIGKILL one that still runs, and wait until it is dead. Returns 1, or 0 when none could be killed any more:
+    who lists processes may not have noticed yet that they are gone."""
+    for pid in sorted(pids, key=lambda _: rng.random()):
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([descriptor], [], [], 0)[0]:
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                select.select([descriptor], [], [], 30)
+                return 1
+        except ProcessLookupError:
+            continue
+        finally:
+            os.close(descriptor)
+    return 0
 
 
 def shared_memory_names() -> set[str]:

@@ -1,0 +1,56 @@
+// The verbs that the data engine is built on, as their initiator sees them (design: docs/concepts, ADR of the data
+// engine). A *region* is memory that its owner registered; an *endpoint* is somebody's way to one region of a peer.
+//
+// Promises, the same for every fabric:
+//   put             unordered with other puts; on return the source may be reused, nothing is said of the target
+//   flush           on return every earlier put of this endpoint is visible to whoever reads the region
+//   get             the bytes as they were at some moment of the call; each aligned 8-byte word is read whole
+//   compare_and_swap, fetch_add
+//                   one aligned 8-byte word, atomic against every other user of the same *atomicity domain*
+//                   (CPU or NIC, never both on one ring); return the word as it was
+// Every call ends within the endpoint's time-out: with its result, or with a FabricError that tells whether the
+// operation may have happened.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+namespace brickwork {
+
+// Found by a self-test with the target asleep, not by a fabric's name.
+struct Capability {
+  bool native_put = false;             // a put lands while the target's processes sleep
+  bool native_get = false;
+  bool native_atomics = false;
+  bool needs_target_progress = false;  // somebody at the target must run for anything to happen
+};
+
+enum class Fault {
+  peer_lost,   // the connection or the process is gone
+  timed_out,   // unknown whether it happened
+  out_of_range,  // offset, size or alignment do not fit the region; nothing happened
+  refused,     // the peer does not know the region or the secret; nothing happened
+};
+
+class FabricError : public std::runtime_error {
+ public:
+  FabricError(Fault fault, const std::string& what) : std::runtime_error(what), fault(fault) {}
+  const Fault fault;
+};
+
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+  virtual Capability capability() const = 0;
+  virtual uint64_t size() const = 0;  // bytes of the region
+  virtual void put(uint64_t offset, std::span<const std::byte> source) = 0;
+  virtual void get(uint64_t offset, std::span<std::byte> target) = 0;
+  virtual uint64_t compare_and_swap(uint64_t offset, uint64_t expected, uint64_t desired) = 0;
+  virtual uint64_t fetch_add(uint64_t offset, uint64_t addend) = 0;
+  virtual void flush() = 0;
+};
+
+}  // namespace brickwork
