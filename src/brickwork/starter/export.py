@@ -32,18 +32,17 @@ def export(
             parts[name].load_state_dict(own)
         parts[name].half()
     StableDiffusion3Pipeline(**parts).save_pretrained(folder)
-    _say_float32(folder)
+    for path in folder.glob("text_encoder*/config.json"):
+        say_float32(path)
     for file in folder.rglob("*.safetensors"):
         file.chmod(0o644)
     declare(folder, report)
 
 
-def _say_float32(folder: Path) -> None:
-    """Stored in half precision, meant for float32: else stock loaders run the text encoders in fp16."""
-    for path in folder.glob("text_encoder*/config.json"):
-        config = json.loads(path.read_text())
-        config["dtype"] = "float32"
-        path.write_text(json.dumps(config, indent=2) + "\n")
+def say_float32(path: Path) -> None:
+    """A config of a model stored in half precision and meant for float32: else stock loaders run it in fp16."""
+    config = json.loads(path.read_text()) | {"dtype": "float32"}
+    path.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def declare(folder: Path, report: dict[str, Any]) -> None:
