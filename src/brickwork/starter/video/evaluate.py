@@ -43,9 +43,8 @@ def _case(rng: random.Random, colour: str, direction: str) -> Clip:
 def make(folder: Path, todo: list[Clip], steps: int, guidance: float) -> list[np.ndarray]:
     """Clips uint8 [8, 64, 64, 3] of the stock pipeline, each with its own generator."""
     import torch
-    from PIL import Image
-
     from diffusers.utils import logging
+    from PIL import Image
 
     from brickwork.starter.video.export import load
 

@@ -22,7 +22,7 @@ class FrameVAE(ModelMixin, ConfigMixin):
     def __init__(self, z_dim: int, latents_mean: list[float], latents_std: list[float]) -> None:
         super().__init__()
         self.register_to_config(scale_factor_temporal=1, scale_factor_spatial=8)
-        self.inner: AutoencoderKL | None = None
+        self.inner: AutoencoderKL
 
     @classmethod
     def around(cls, inner: AutoencoderKL) -> FrameVAE:

@@ -50,7 +50,8 @@ def training_clips(
     saved = checkpoint.load(path)
     if saved is not None and saved[1]["seed"] == seed:
         return Clips(**saved[0])
-    started_s, parts = time.monotonic(), []
+    started_s = time.monotonic()
+    parts: list[Clips] = []
     while len(parts) * CHUNK < MAX_CLIPS and (time.monotonic() - started_s < budget_s or not parts):
         rng = random.Random(f"clips {seed} {len(parts)}")
         drawn = [draw_clip(rng, with_room=rng.random() < ROOM_SHARE) for _ in range(CHUNK)]
