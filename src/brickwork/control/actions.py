@@ -6,7 +6,7 @@ Orders to one executor are carried out by it in that order, so `Unload, Load, Di
 from dataclasses import dataclass
 
 from brickwork.compiler.plan import Program
-from brickwork.core.batch import TaskRun
+from brickwork.core.batch import WHOLE, Layout, TaskRun
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId, TaskId
 from brickwork.core.model import ModelSpec
 from brickwork.core.request import Outcome, Scalar
@@ -24,12 +24,58 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Run these tasks together. All have the same program and the same concrete shapes."""
+    """Run these tasks together. All have the same program and the same concrete shapes.
+
+    With helpers, the executor leads: it begins when every helper has come to its Assist, and only it reports. The
+    first `layout.degree - 1` helpers share the calls of the loop, a last one computes `layout.apart`. When a helper is
+    lost, the leader ends every task as "bereft".
+    """
 
     executor: ExecutorId
     batch: BatchId
     program: Program
     runs: tuple[TaskRun, ...]
+    cause: str
+    layout: Layout = WHOLE
+    helpers: tuple[ExecutorId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assist:
+    """Help `leader` with its batch once the orders before this one are carried out, until the batch ends or the leader
+    is lost. Helpers report nothing."""
+
+    executor: ExecutorId
+    batch: BatchId
+    leader: ExecutorId
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Let these tasks take part in a running batch from its next step boundary on.
+
+    They have the batch's program and shapes. When the batch has ended meanwhile, which its last report without them
+    tells control, the order is void. A batch that has not begun yet takes them from its start.
+    """
+
+    executor: ExecutorId
+    batch: BatchId
+    runs: tuple[TaskRun, ...]
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """Leave the loop at the next step boundary and hand the device back.
+
+    Every task of the batch that has taken a step since its dispatch and has steps left ends as "yielded", with its
+    carries as tensors that control owns from then on; one that has none left ends as usual; one that has not begun its
+    loop takes one step first, so that every dispatch makes progress. Void when the batch has ended.
+    """
+
+    executor: ExecutorId
+    batch: BatchId
     cause: str
 
 
@@ -77,4 +123,4 @@ class Finish:
     cause: str
 
 
-Action = Accept | Dispatch | Load | Unload | Stop | Release | Finish
+Action = Accept | Dispatch | Assist | Join | Yield | Load | Unload | Stop | Release | Finish

@@ -67,3 +67,9 @@ def admit_by_predicted_finish(arrival: Arrival) -> Admitted | Refused:
             f"The deadline cannot be met: the request alone takes {arrival.path_s:.3f} s; give it more time.", None
         )
     return Refused(f"The deadline would be missed by {late_s:.3f} s; come back later.", late_s)
+
+
+def admit_all(arrival: Arrival) -> Admitted | Refused:
+    """Accept every request, however late it will be. For comparison."""
+    wait_s = max(arrival.ahead_s / arrival.executors, arrival.first_free_s) if arrival.executors else inf
+    return Admitted(arrival.now_s + wait_s + arrival.load_s + arrival.crowded_path_s)

@@ -60,3 +60,8 @@ def size_by_deadline(view: BatchView) -> int:
         if count > 1 and view.start_s + view.run_s(count) > earliest_s:
             return count - 1
     return size
+
+
+def size_one(view: BatchView) -> int:
+    """Every task runs alone. For comparison."""
+    return 1

@@ -32,6 +32,8 @@ class ExecutorJoined:
     device: str  # profile's name of the device type: "cpu-1", "h800"
     memory_bytes: int  # budget for weights and activations
     host: str = ""  # boot id of its host, as in TensorHandle.host; "" when all executors share one host
+    can_step: bool = False  # it obeys Join and Yield
+    max_degree: int = 1  # devices, itself included, that may share a batch led by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class BatchReported:
-    """Tasks of a batch ended. A batch may report several times (rows with fewer steps leave early)."""
+    """Tasks of a batch ended. A batch may report several times (rows with fewer steps leave early, rows that yield
+    leave at a step boundary)."""
 
     executor: ExecutorId
     batch: BatchId

@@ -5,6 +5,9 @@ what is ready. It reads no clock, draws no random number and does no I/O; equal 
 actions.
 """
 
+from dataclasses import replace
+
+from brickwork.compiler.plan import Plan
 from brickwork.control import reports, requests
 from brickwork.control.actions import Action
 from brickwork.control.dispatch import dispatch_ready
@@ -23,9 +26,9 @@ from brickwork.control.events import (
 )
 from brickwork.control.policies import Policies
 from brickwork.control.records import ExecutorRecord
-from brickwork.control.state import State
+from brickwork.control.state import MAX_PLANS, State
 from brickwork.control.turn import Turn
-from brickwork.core.ids import RequestId
+from brickwork.core.ids import PlanId, RequestId
 from brickwork.profile.table import Profile
 
 
@@ -40,6 +43,7 @@ class Control:
         self.state = State()
         self._policies = policies or Policies()
         self._estimate = Estimate(profile, self.state.correction)
+        self._plans: dict[tuple[PlanId, str], Plan] = {}  # as shared, by the id and name they came with
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
         """Take in one event; returns the orders that follow, to be carried out in this order.
@@ -50,7 +54,7 @@ class Control:
         self.state.ready.unpark_due(now_s)
         match event:
             case RequestArrived():
-                requests.arrive(turn, event)
+                requests.arrive(turn, replace(event, plan=self._shared(event.plan)))
             case CancelRequested():
                 requests.cancel(turn, event)
             case BatchReported():
@@ -75,6 +79,15 @@ class Control:
     def story(self, request_id: RequestId) -> list[str]:
         """What happened to a request and why, oldest first; old requests fall out of a bounded ring."""
         return self.state.story.of(request_id)
+
+    def _shared(self, plan: Plan) -> Plan:
+        """The plan with the model and program ids that the sharing policy gives it."""
+        known = self._plans.get((plan.id, plan.workflow))
+        if known is None:
+            if len(self._plans) >= MAX_PLANS:
+                del self._plans[next(iter(self._plans))]
+            known = self._plans[plan.id, plan.workflow] = self._policies.share(plan)
+        return known
 
     def _device(self) -> str:
         devices = self.state.devices

@@ -27,3 +27,8 @@ def rank_by_laxity(due_s: float, remaining_s: float, number: int, position: int)
     source        DiFlow orders by (arrival, depth); differs: deadlines, and depth in seconds
     """
     return (due_s - remaining_s, number, position)
+
+
+def rank_by_arrival(due_s: float, remaining_s: float, number: int, position: int) -> Rank:
+    """First come, first served; within a request in plan order. For comparison."""
+    return (0.0, number, position)

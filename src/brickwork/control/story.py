@@ -6,7 +6,19 @@ cost little on every event and reading happens after something went wrong.
 
 from collections import deque
 
-from brickwork.control.actions import Accept, Action, Dispatch, Finish, Load, Release, Stop, Unload
+from brickwork.control.actions import (
+    Accept,
+    Action,
+    Assist,
+    Dispatch,
+    Finish,
+    Join,
+    Load,
+    Release,
+    Stop,
+    Unload,
+    Yield,
+)
 from brickwork.core.ids import RequestId
 
 MAX_LINES = 20_000
@@ -38,9 +50,14 @@ def _detail(action: Action) -> str:
     match action:
         case Accept():
             return f"{action.request_id}, finish predicted at {action.predicted_finish_s:.3f}"
-        case Dispatch():
+        case Dispatch() | Join():
             runs = ", ".join(f"{run.task_id}#{run.attempt}" for run in action.runs)
-            return f"batch {action.batch} to {action.executor}: {runs}"
+            helpers = ", ".join(action.helpers) if isinstance(action, Dispatch) else ""
+            return f"batch {action.batch} to {action.executor}{helpers and f' with {helpers}'}: {runs}"
+        case Assist():
+            return f"{action.executor} helps {action.leader} with batch {action.batch}"
+        case Yield():
+            return f"batch {action.batch} on {action.executor}"
         case Load():
             return f"{action.model.id} on {action.executor}"
         case Unload():

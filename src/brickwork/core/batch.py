@@ -1,4 +1,4 @@
-"""What is run together (TaskRun) and how each part of it ended (TaskEnd)."""
+"""What is run together (TaskRun), on which devices (Layout), and how each part of it ended (TaskEnd)."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,46 @@ from brickwork.core.tensor import TensorHandle
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a loop was left at a step boundary: all that goes on needs beside the task's arguments."""
+
+    step: int  # the next one to take
+    carries: tuple[TensorHandle, ...]  # in the order of Loop.carries
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRun:
-    """One task of a batch, with everything its program needs. Its handles stay leased by whoever gave the order."""
+    """One task of a batch, with everything its program needs. Its handles stay leased by whoever gave the order.
+
+    A run with a checkpoint computes what stands before the loop again (noise and other arithmetic), takes the carries
+    from the checkpoint, and goes on at its step.
+    """
 
     task_id: TaskId
     attempt: int
     args: tuple[Scalar | TensorHandle, ...]  # in the order of Program.params
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the steps of a loop are spread over devices.
+
+    degree   devices that share every call of the loop: by rows first (the two rows of classifier-free guidance on two
+             devices are the CFG twin), then by sequence
+    apart    keys of the works (ControlNets) that one further device computes beside the base; () when none does
+    """
+
+    degree: int = 1
+    apart: tuple[str, ...] = ()
+
+    @property
+    def devices(self) -> int:
+        return self.degree + bool(self.apart)
+
+
+WHOLE = Layout()
+"""Everything on one device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +56,7 @@ class TaskEnd:
 
     task_id: TaskId
     attempt: int
-    status: str  # "done" | "failed" | "stopped"
-    outputs: tuple[TensorHandle, ...] = ()  # in the order of Program.results
+    status: str  # "done" | "failed" | "stopped" | "yielded" | "bereft" (a helper was lost)
+    outputs: tuple[TensorHandle, ...] = ()  # of a done one, in the order of Program.results; of a yielded one, carries
     error: str = ""  # one sentence that names node, model and cause
+    step: int = 0  # of a yielded one: the next step to take
