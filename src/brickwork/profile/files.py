@@ -6,36 +6,47 @@ from typing import Any
 
 import yaml
 
-from brickwork.core.errors import BrickworkError
+from brickwork.profile.csv_files import parse_csv_profile
+from brickwork.profile.errors import ProfileError
 from brickwork.profile.table import ANY_SHAPE, CallProfile, Curve, Defaults, DeviceProfile, LinkProfile, Profile
 
 FORMAT = "brickwork-profile/1"
 
 
-class ProfileError(BrickworkError):
-    """A profile file is not what the format asks for. The text names file and field."""
+SHIPPED = ("starter-cpu", "h800", "h100")
+"""Profiles inside the package: the starter model on a CPU; published figures of known models on two GPUs."""
 
 
 def starter_profile() -> Profile:
     """The profile that is shipped for the starter model on a CPU."""
-    return read_profile(Path(str(files("brickwork.profile") / "starter-cpu.yaml")))
+    return shipped_profile("starter-cpu")
+
+
+def shipped_profile(name: str) -> Profile:
+    """A profile of `SHIPPED`."""
+    return read_profile(Path(str(files("brickwork.profile") / f"{name}.yaml")))
 
 
 def read_profile(path: Path) -> Profile:
-    """Read a profile file.
+    """Read a profile file: YAML, or a table when its name ends in .csv (see `csv_files.py`).
 
     raises    ProfileError naming file, line or field, and what was expected
     """
     try:
-        return parse_profile(path.read_text(encoding="utf-8"), str(path))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ProfileError(f"{path}: cannot be read ({error.strerror}); give the path of a profile file.") from error
+    except UnicodeDecodeError:
+        raise ProfileError(f"{path}: is not UTF-8 text; give the path of a profile file.") from None
+    return parse_csv_profile(text, str(path)) if path.suffix == ".csv" else parse_profile(text, str(path))
 
 
 def parse_profile(text: str, name: str = "profile") -> Profile:
     """Read a profile from YAML text; `name` stands for the file in errors."""
     try:
         document = yaml.safe_load(text)
+    except (RecursionError, ValueError) as error:
+        raise ProfileError(f"{name}: cannot be read as YAML ({type(error).__name__}).") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -67,11 +78,15 @@ def _written_device(device: DeviceProfile) -> dict[str, Any]:
         key: {
             shape: {"seconds": dict(call.seconds.points)}
             | ({"activation_bytes": dict(call.activation_bytes.points)} if call.activation_bytes else {})
+            | ({"speedups": dict(call.speedups)} if call.speedups else {})
             for shape, call in shapes.items()
         }
         for key, shapes in device.calls.items()
     }
-    return {"load": {"base_s": device.load_base_s, "bytes_per_s": device.load_bytes_per_s}, "calls": calls}
+    load: dict[str, Any] = {"base_s": device.load_base_s, "bytes_per_s": device.load_bytes_per_s}
+    if device.loads_s:
+        load["seconds"] = dict(device.loads_s)
+    return {"load": load, "calls": calls}
 
 
 class _Wrong(Exception):
@@ -139,12 +154,19 @@ def _link(field: _Field) -> LinkProfile:
 
 def _device(field: _Field) -> DeviceProfile:
     field.only("load", "calls")
-    load = _link(field.need("load"))
+    load = field.need("load")
+    load.only("base_s", "bytes_per_s", "seconds")
+    seconds = load.get("seconds")
     calls = {
         str(key): {_shape(shape, call): _call(call) for shape, call in shapes.items()}
         for key, shapes in field.need("calls").items()
     }
-    return DeviceProfile(calls, load.base_s, load.bytes_per_s)
+    return DeviceProfile(
+        calls,
+        load.need("base_s").number(),
+        load.need("bytes_per_s").number(positive=True),
+        {str(model): value.number() for model, value in seconds.items()} if seconds else {},
+    )
 
 
 def _shape(shape: Any, field: _Field) -> str:
@@ -155,9 +177,13 @@ def _shape(shape: Any, field: _Field) -> str:
 
 
 def _call(field: _Field) -> CallProfile:
-    field.only("seconds", "activation_bytes")
-    activation = field.get("activation_bytes")
-    return CallProfile(_curve(field.need("seconds")), _curve(activation) if activation else None)
+    field.only("seconds", "activation_bytes", "speedups")
+    activation, speedups = field.get("activation_bytes"), field.get("speedups")
+    return CallProfile(
+        _curve(field.need("seconds")),
+        _curve(activation) if activation else None,
+        {degree: value.number(positive=True) for degree, value in speedups.items()} if speedups else {},
+    )
 
 
 def _curve(field: _Field) -> Curve:

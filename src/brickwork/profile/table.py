@@ -10,18 +10,25 @@ always in the same way, and the guess is corrected online (`profile.correction`)
     a class not in the table     Defaults.call_s per row
     a device not in the table    the table's first device
 
+Several devices may share a call. Rows are split over them as far as they go (the two rows of classifier-free guidance
+on two devices), and each part may be split further along its sequence, at the speed-up that was measured for the work.
+
 It knows neither plans nor executors; it only answers questions about single calls, loads and transfers.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
+from math import ceil, inf, prod
 
 from brickwork.core.model import ModelSpec
 
 ANY_SHAPE = "any"
 """In place of a shape: the figure holds for every shape of the work."""
+
+
+MAX_DEGREE = 8
+"""Devices that share a call, at most: one host's, and the largest degree that is published for the known models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class CallProfile:
 
     seconds: Curve
     activation_bytes: Curve | None = None  # peak beside the weights; None: not measured
+    speedups: Mapping[int, float] = field(default_factory=dict)  # devices that share one row's sequence -> speed-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,7 @@ class DeviceProfile:
     calls: Mapping[str, Mapping[str, CallProfile]]  # work key -> shape -> profile
     load_base_s: float  # part of a load that does not depend on its size
     load_bytes_per_s: float
+    loads_s: Mapping[str, float] = field(default_factory=dict)  # ModelSpec.profile -> seconds, where measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +87,26 @@ class Profile:
     remote: LinkProfile = LinkProfile(base_s=1.0e-4, bytes_per_s=1.1e9)  # TCP on 10 GbE, notes of the papers
     defaults: Defaults = field(default_factory=Defaults)
 
-    def call_s(self, device: str, key: str, shape: str, rows: int) -> float:
-        """Seconds of one call of work `key` at `shape` with `rows` rows on `device`."""
+    def call_s(self, device: str, key: str, shape: str, rows: int, degree: int = 1) -> float:
+        """Seconds of one call of work `key` at `shape` with `rows` rows, shared by `degree` devices of type `device`.
+
+        Of the ways to share it (rows over some devices, sequences over others) the fastest that the table has figures
+        for; inf when it has none, which only happens at degree > 1.
+        """
         found, scale = self._find(device, key, shape)
-        return found.seconds.at(rows) * scale if found else self.defaults.call_s * rows
+        if degree == 1:
+            return found.seconds.at(rows) * scale if found else self.defaults.call_s * rows
+        fastest_s = inf
+        for parts in range(1, min(rows, degree) + 1):
+            speedup = _speedup(found, degree // parts) if degree % parts == 0 else None
+            if speedup is not None:
+                fastest_s = min(fastest_s, self.call_s(device, key, shape, ceil(rows / parts)) / speedup)
+        return fastest_s
+
+    def degrees(self, device: str, key: str, shape: str, rows: int = 1) -> tuple[int, ...]:
+        """Powers of two above 1, up to MAX_DEGREE, at which a call of `rows` rows may be shared."""
+        degrees = (1 << k for k in range(1, MAX_DEGREE.bit_length()))
+        return tuple(degree for degree in degrees if self.call_s(device, key, shape, rows, degree) < inf)
 
     def activation_bytes(self, device: str, key: str, shape: str, rows: int) -> int:
         """Memory that such a call needs beside the weights."""
@@ -93,6 +118,8 @@ class Profile:
     def load_s(self, device: str, model: ModelSpec) -> float:
         """Seconds from the order to load `model` until it is usable."""
         profile = self._device(device)
+        if (measured_s := profile.loads_s.get(model.profile)) is not None:
+            return measured_s
         return profile.load_base_s + model.weight_bytes / profile.load_bytes_per_s
 
     def transfer_s(self, nbytes: int, same_host: bool) -> float:
@@ -114,6 +141,11 @@ class Profile:
         wanted = elements(shape)
         nearest = min(shapes, key=lambda known: (_ratio(elements(known), wanted), known))
         return shapes[nearest], wanted / elements(nearest)
+
+
+def _speedup(call: CallProfile | None, degree: int) -> float | None:
+    """How much faster `degree` devices share a row's sequence; None where that was not measured."""
+    return 1.0 if degree == 1 else call.speedups.get(degree) if call else None
 
 
 def _of_class(key: str) -> str:

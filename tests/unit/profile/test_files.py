@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from brickwork.profile.files import ProfileError, parse_profile, read_profile, starter_profile, write_profile
+from brickwork.profile.errors import ProfileError
+from brickwork.profile.files import parse_profile, read_profile, starter_profile, write_profile
 
 GOOD = """
 format: brickwork-profile/1

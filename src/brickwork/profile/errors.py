@@ -1,0 +1,7 @@
+"""What is wrong with a profile file."""
+
+from brickwork.core.errors import BrickworkError
+
+
+class ProfileError(BrickworkError):
+    """A profile file is not what its format asks for. The text names the file and the field."""
