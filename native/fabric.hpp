@@ -8,10 +8,11 @@
 //   compare_and_swap, fetch_add
 //                   one aligned 8-byte word, atomic against every other user of the same *atomicity domain*
 //                   (CPU or NIC, never both on one ring); return the word as it was
-// Every call ends within the endpoint's time-out: with its result, or with a FabricError that tells whether the
-// operation may have happened.
+// Every call ends within the endpoint's time-out: with its result, or with a FabricError. After timed_out or peer_lost
+// the operation may or may not have happened, and the endpoint is broken: every later call fails with peer_lost.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -26,19 +27,28 @@ struct Capability {
   bool native_get = false;
   bool native_atomics = false;
   bool needs_target_progress = false;  // somebody at the target must run for anything to happen
+  bool composite_append = false;       // `append` is there, and cheaper than its parts
 };
 
 enum class Fault {
-  peer_lost,   // the connection or the process is gone
-  timed_out,   // unknown whether it happened
+  peer_lost,     // the connection or the process is gone
+  timed_out,     // no answer in time
   out_of_range,  // offset, size or alignment do not fit the region; nothing happened
-  refused,     // the peer does not know the region or the secret; nothing happened
+  refused,       // the peer does not know the region or the secret; nothing happened
 };
 
 class FabricError : public std::runtime_error {
  public:
   FabricError(Fault fault, const std::string& what) : std::runtime_error(what), fault(fault) {}
   const Fault fault;
+};
+
+// What the target's progress thread calls for `append`: must not block, must not throw for anything a peer may send.
+// Calls never run at the same time as one another. The fabric gives no meaning to `a`, `b`, the record or the result.
+class AppendTarget {
+ public:
+  virtual ~AppendTarget() = default;
+  virtual uint64_t append(uint64_t a, uint64_t b, std::span<const std::byte> record) = 0;
 };
 
 class Endpoint {
@@ -51,6 +61,16 @@ class Endpoint {
   virtual uint64_t compare_and_swap(uint64_t offset, uint64_t expected, uint64_t desired) = 0;
   virtual uint64_t fetch_add(uint64_t offset, uint64_t addend) = 0;
   virtual void flush() = 0;
+
+  // Wakes who sleeps on the aligned 4-byte word at `offset`. Not ordered with puts: flush first.
+  virtual void wake(uint64_t offset) = 0;
+  // Sleeps while the aligned 4-byte word at `offset` is `seen`, at most `at_most`. May return early, for no reason;
+  // a fabric that cannot see the word change sleeps a short jittered while.
+  virtual void wait(uint64_t offset, uint32_t seen, std::chrono::nanoseconds at_most) = 0;
+  // The composite verb: runs AppendTarget::append at the target and returns its result. Only with `composite_append`.
+  virtual uint64_t append(uint64_t, uint64_t, std::span<const std::byte>) {
+    throw FabricError(Fault::refused, "append: this fabric has no composite verb");
+  }
 };
 
 }  // namespace brickwork
