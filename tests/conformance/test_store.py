@@ -407,6 +407,14 @@ def test_the_run_log_tells_a_jobs_life(store: JobStore) -> None:
     ]
 
 
+def test_a_probe_leaves_no_trace(store: JobStore) -> None:
+    epoch = store.new_epoch(0.0).result()
+    store.create(job("job_1", epoch)).result()
+    before = store.log().result(), store.log(JobId("job_1")).result()
+    store.probe().result()
+    assert (store.log().result(), store.log(JobId("job_1")).result()) == before
+
+
 def test_what_the_store_forgets(store: JobStore) -> None:
     """Ended jobs with their log, in bites; of the log of the store all but the latest entry of each kind."""
     epoch = store.new_epoch(1.0).result()

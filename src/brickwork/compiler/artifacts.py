@@ -17,16 +17,17 @@ from brickwork.graph.rewrite import outputs_of
 from brickwork.graph.types import Type
 
 KEY = Type("artifact", dtype="uint8", shape=(1, 32))
-"""The sha256 of the file's bytes, which is its name."""
+"""The sha256 of the file's bytes, which is its name; 28 zeros and an errno when it could not be written."""
 
 
 def write_artifacts(graph: Graph, directory: Path) -> Graph:
-    """A graph whose pictures (results of space "image") become keys of PNG files below `directory`."""
-    types = {value: type_ for item in graph.nodes for value, type_ in outputs_of(item)}
+    """A graph whose pictures (results of space "image") become keys of PNG files below `directory`, absolute."""
+    types = {item.name: item.type for item in graph.inputs}
+    types |= {value: type_ for item in graph.nodes for value, type_ in outputs_of(item)}
     nodes, outputs = list(graph.nodes), []
     for name, value in graph.outputs:
-        type_ = types.get(value)
-        if type_ is None or type_.space != "image" or type_.dtype != "uint8":
+        type_ = types[value]
+        if type_.space != "image" or type_.dtype != "uint8":
             outputs.append((name, value))
             continue
         node = Node(

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field, create_model
 
+from brickwork.compiler.artifacts import KEY
 from brickwork.coordinator.values import output_types
 from brickwork.core.errors import InputError
 from brickwork.core.request import SLO
@@ -67,14 +68,15 @@ class ImagesResponse(BaseModel):
 
 
 def image_workflows(workflows: list[Workflow]) -> dict[str, Workflow]:
-    """Those that the contract can name: a prompt in, an image out, and no input that means something else there."""
+    """Those that the contract can name: a prompt in, a picture's file out (`compiler.artifacts`), and no input that
+    means something else there."""
     return {workflow.name: workflow for workflow in workflows if _is_for_images(workflow)}
 
 
 def _is_for_images(workflow: Workflow) -> bool:
     names = {item.name for item in workflow.inputs}
     spaces = {kind.space for kind in output_types(workflow.plan).values()}
-    return "prompt" in names and "image" in spaces and not names & {"model", *ImageOptions.model_fields}
+    return "prompt" in names and KEY.space in spaces and not names & {"model", *ImageOptions.model_fields}
 
 
 def image_body(workflows: dict[str, Workflow]) -> Any:

@@ -1,28 +1,20 @@
-"""A job that this server runs, and the commit of its end."""
+"""A job that this server runs: from its launch over the end of its run to the row that tells it."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import time
-from typing import TypeVar
 
 from brickwork.coordinator.runs import Result, Run
 from brickwork.core.errors import BrickworkError, Cancelled
+from brickwork.core.ids import RequestId
 from brickwork.server.feed import Feed
-from brickwork.server.pictures import artifact_of
-from brickwork.store.artifacts import ArtifactDirectory
 from brickwork.store.errors import StoreError
 from brickwork.store.jobs import Job, JobError, JobStore, Value
 from brickwork.store.pending import Pending
 from brickwork.store.states import JobState
 
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-MAX_BACKOFF_S = 5.0
-"""Between attempts at a write that the store refuses, say because the disk is full."""
+Results = tuple[tuple[str, Value], ...]
 
 
 @dataclass(slots=True)
@@ -31,7 +23,11 @@ class Live:
 
     job: Job  # the row as it was before this server's attempt
     feed: Feed
-    run: Run
+    run: Run = field(init=False)  # the latest one
+    runs: int = 0  # launched so far; more than one when results could not be kept
+    is_over: bool = False  # the latest run has ended
+    is_canceled: bool = False  # somebody asked for the end
+    held_up: str = ""  # what the storage's failure is for whose end it waits
     start: Pending[bool] | None = None  # the commit of its attempt, once a task of it runs
     ended: "asyncio.Future[Job]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -40,34 +36,56 @@ class Live:
         """The attempt that this server makes of it."""
         return self.job.attempt + 1
 
+    def next_request(self) -> RequestId:
+        """What the coordinator shall call the next run."""
+        self.runs += 1
+        return RequestId(self.job.id if self.runs == 1 else f"{self.job.id}.{self.runs}")
+
     def begin(self, store: JobStore) -> None:
         """Order the commit of the attempt. The store keeps orders in their order, so nobody need wait for it."""
         self.start = store.start(self.job.id, self.attempt, self.job.epoch, time())
 
+    def hold(self, reason: str) -> None:
+        """Tell readers that the job waits for the storage; "": it goes on."""
+        if reason != self.held_up:
+            self.held_up = reason
+            state = JobState.CANCELING if self.is_canceled else JobState.RUNNING
+            self.feed.add("state", {"status": state, "held_up": reason or None})
+
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a run ended, ready to be committed."""
+    """How a job ended, ready to be committed."""
 
     state: JobState
-    results: tuple[tuple[str, Value], ...] = ()
+    results: Results = ()
     error: JobError | None = None
 
 
-async def end_of(run: Run, artifacts: ArtifactDirectory, told: Callable[[StoreError], None]) -> End:
-    """Wait for a run's end and keep what it gave."""
+_CANCELED = End(JobState.CANCELED, error=JobError("canceled", "The job was canceled."))
+
+
+async def end_of(live: Live, keep: Callable[[Result], Results], run_again: Callable[[Live], Awaitable[None]]) -> End:
+    """Wait for the end of a job's run and keep what it gave. May be repeated, and the job runs again then.
+
+    keep         blocks; raises StoreError when results could not be kept
+    run_again    gives the job another run, which is not over
+    raises       StoreError
+    """
+    if live.is_over and live.is_canceled:
+        return _CANCELED
     try:
-        result = await run.finished
+        if live.is_over:
+            await run_again(live)
+        result = await live.run.finished
+        live.is_over = True
+        return End(JobState.SUCCEEDED, await asyncio.to_thread(keep, result))
     except Cancelled:
-        return End(JobState.CANCELED, error=JobError("canceled", "The job was canceled."))
+        return _CANCELED
+    except StoreError:
+        raise
     except BrickworkError as failure:
         return End(JobState.FAILED, error=JobError("failed", str(failure)))
-    kept = await insist(lambda: asyncio.to_thread(_keep, result, artifacts), told)
-    return End(JobState.SUCCEEDED, kept)
-
-
-def _keep(result: Result, artifacts: ArtifactDirectory) -> tuple[tuple[str, Value], ...]:
-    return tuple((name, artifact_of(value, artifacts)) for name, value in result.outputs.items())
 
 
 async def commit(store: JobStore, live: Live, end: End) -> Job:
@@ -85,16 +103,3 @@ async def commit(store: JobStore, live: Live, end: End) -> Job:
     job = live.job
     await store.finish(job.id, attempt, job.epoch, end.state, time(), end.results, end.error)
     return await store.get(job.id)
-
-
-async def insist(write: Callable[[], Awaitable[T]], told: Callable[[StoreError], None]) -> T:
-    """Repeat a write until the store takes it: somebody was promised it. `told` hears of each failure."""
-    delay_s = 0.1
-    while True:
-        try:
-            return await write()
-        except StoreError as error:
-            told(error)
-            log.error("%s Trying again in %.1f s.", error, delay_s)
-        await asyncio.sleep(delay_s)
-        delay_s = min(MAX_BACKOFF_S, 2 * delay_s)

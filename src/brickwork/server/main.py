@@ -15,10 +15,12 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
 
+from brickwork.compiler.artifacts import write_artifacts
 from brickwork.coordinator.embedded import embedded
 from brickwork.core.errors import InputError
 from brickwork.server.app import build_app
@@ -51,13 +53,14 @@ def serve(settings: Settings, workflows: Sequence[Workflow], say: Callable[[str]
               executor can be started
     """
     _raise_file_limit()
-    by_name = _by_name(workflows)
+    by_name = _by_name(workflows, (settings.state_dir / "artifacts").absolute())
     with _listening(settings) as listening, SqliteJobStore(settings.state_dir) as store:
         metrics = Metrics(by_name)
         coordinator = embedded(settings.executors, settings.threads, settings.memory_bytes, settings.start_method)
         artifacts = ArtifactDirectory(settings.state_dir / "artifacts")
         service = Service(store, artifacts, coordinator, by_name, metrics)
-        return asyncio.run(_run(service, settings, listening, say))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_run(service, settings, listening, say))
 
 
 async def _run(service: Service, settings: Settings, listening: socket.socket, say: Callable[[str], None]) -> bool:
@@ -148,12 +151,22 @@ def _address(listening: socket.socket) -> str:
     return f"http://{shown}:{port}/"
 
 
-def _by_name(workflows: Sequence[Workflow]) -> Mapping[str, Workflow]:
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where it is installed, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _by_name(workflows: Sequence[Workflow], artifacts: Path) -> Mapping[str, Workflow]:
+    """The workflows as they are served: their pictures are written below `artifacts` by the executors."""
     by_name: dict[str, Workflow] = {}
     for workflow in workflows:
         if workflow.name in by_name:
             raise InputError("workflows", f"two are named {workflow.name}; a server needs different names")
-        by_name[workflow.name] = workflow
+        by_name[workflow.name] = Workflow(write_artifacts(workflow.graph, artifacts), workflow.where)
     return by_name
 
 

@@ -1,4 +1,5 @@
-"""Pictures as they come and go over HTTP: data URLs and artifact ids in, artifacts and re-encoded files out.
+"""Pictures as they come and go over HTTP: data URLs and artifact ids in, artifacts and re-encoded files out. Executors
+write the pictures that they make; what is written here came from clients, or is a tensor of another kind.
 
 Nothing that a client sends is ever taken for a path or fetched from elsewhere.
 """
@@ -12,11 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from brickwork.coordinator.values import MAX_PIXELS
+from brickwork.compiler.artifacts import KEY
+from brickwork.compiler.plan import Plan
+from brickwork.coordinator.runs import Result
+from brickwork.coordinator.values import MAX_PIXELS, output_types
 from brickwork.core.errors import InputError
 from brickwork.server.schema import PICTURE
 from brickwork.store.artifacts import ArtifactDirectory, ArtifactKey
-from brickwork.store.errors import UnknownArtifact
+from brickwork.store.errors import DamagedArtifact, UnknownArtifact
+from brickwork.store.jobs import Job, Value
 
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 """Formats that are read, by Pillow's name; others are refused, so that few decoders face strangers."""
@@ -47,22 +52,35 @@ def kept_picture(field: str, key: ArtifactKey, artifacts: ArtifactDirectory) -> 
     """
     try:
         return _decoded(field, artifacts.read(key))
-    except UnknownArtifact as error:
+    except (UnknownArtifact, DamagedArtifact) as error:
         raise InputError(field, str(error)) from None
 
 
-def artifact_of(value: Any, artifacts: ArtifactDirectory) -> Any:
-    """A result as it is kept: pictures and arrays become artifacts, other values stay. Blocks."""
-    if isinstance(value, Image.Image):
-        return artifacts.put(encoded(value, "png"), "image/png")
-    if isinstance(value, np.ndarray):
-        buffer = io.BytesIO()
-        np.save(buffer, value, allow_pickle=False)
-        return artifacts.put(buffer.getvalue(), "application/octet-stream")
-    try:
-        return ArtifactKey(value) if isinstance(value, str) else value
-    except ValueError:
-        return value  # a text
+def kept_inputs(job: Job, artifacts: ArtifactDirectory) -> dict[str, Any]:
+    """Inputs of a kept job as the coordinator takes them. Blocks. raises InputError for a picture that is gone"""
+    return {
+        name: kept_picture(name, value, artifacts) if isinstance(value, ArtifactKey) else value
+        for name, value in job.values
+    }
+
+
+def kept_results(plan: Plan, result: Result, artifacts: ArtifactDirectory) -> tuple[tuple[str, Value], ...]:
+    """Results as their job's row has them: pictures are files already, other tensors become files. Blocks.
+
+    raises    StoreError when one could not be written, here or by the executor that made it
+    """
+    types = output_types(plan)
+    return tuple((name, _kept(value, types[name].space, artifacts)) for name, value in result.outputs.items())
+
+
+def _kept(value: Any, space: str, artifacts: ArtifactDirectory) -> Value:
+    if space == KEY.space:
+        return artifacts.written(ArtifactKey(value))
+    if not isinstance(value, np.ndarray):
+        return value  # type: ignore[no-any-return]  # a scalar
+    buffer = io.BytesIO()
+    np.save(buffer, value, allow_pickle=False)
+    return artifacts.put(buffer.getvalue(), "application/octet-stream")
 
 
 def encoded(picture: Image.Image, file_format: str, quality: int | None = None) -> bytes:

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 from brickwork.core.errors import BrickworkError, InputError, OutOfSpace, Rejected
 from brickwork.core.request import SLO
 from brickwork.server.errors import BUSY_RETRY_S
-from brickwork.server.live import insist
-from brickwork.server.pictures import kept_picture
-from brickwork.store.artifacts import ArtifactKey
+from brickwork.server.pictures import kept_inputs
 from brickwork.store.jobs import Job, JobError, JobId, JobStore
 from brickwork.store.states import JobState
 from brickwork.workflow.api import Workflow
@@ -40,7 +38,7 @@ class Recovery:
 
     async def run(self, left: tuple[Job, ...]) -> None:
         for job in left:
-            await insist(partial(self._resume, job.id), self._service.store_failed)
+            await self._service.storage.insist(partial(self._resume, job.id))
 
     async def _resume(self, job_id: JobId) -> None:
         job = await self._store.get(job_id)  # as it is now: it may have been canceled while others were resumed
@@ -60,17 +58,9 @@ class Recovery:
             text = f"The server was started again without the workflow {job.workflow}."
             raise _Over(JobState.FAILED, "cannot_run", text)
         try:
-            return workflow, await asyncio.to_thread(self._kept_inputs, job)
+            return workflow, await asyncio.to_thread(kept_inputs, job, self._service.artifacts)
         except InputError as error:
             raise _Over(JobState.FAILED, "cannot_run", str(error)) from None
-
-    def _kept_inputs(self, job: Job) -> dict[str, Any]:
-        """Inputs of a job as the coordinator takes them. Blocks."""
-        artifacts = self._service.artifacts
-        return {
-            name: kept_picture(name, value, artifacts) if isinstance(value, ArtifactKey) else value
-            for name, value in job.values
-        }
 
     async def _launch(self, job: Job, workflow: Workflow, inputs: Mapping[str, Any]) -> None:
         """Launch as soon as there is room, within what is left of the deadline that was promised."""

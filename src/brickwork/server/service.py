@@ -5,7 +5,8 @@
                                             |                     |
                                         from here on          progress -> row running -> feed
                                         it survives               |
-                                                                end -> keep results -> commit the end -> feed
+                                                                end -> results kept -> commit the end -> feed
+                                                                        (they could not be: it runs again)
 ```
 
 The row tells the truth: what clients hear of an end is read back from it. Policy is control's; durability the store's.
@@ -23,21 +24,21 @@ from typing import Any
 
 from brickwork.coordinator.coordinator import Coordinator
 from brickwork.coordinator.embedded import submission_of
-from brickwork.coordinator.runs import Progress
+from brickwork.coordinator.runs import Progress, Result
 from brickwork.core.errors import BrickworkError, OutOfSpace, Rejected
-from brickwork.core.ids import RequestId
 from brickwork.core.request import SLO
 from brickwork.server.errors import BUSY_RETRY_S, NotFound, Unavailable
 from brickwork.server.feed import Event, Feed
 from brickwork.server.housekeeping import keep_house
-from brickwork.server.live import Live, commit, end_of, insist
+from brickwork.server.live import Live, commit, end_of
 from brickwork.server.metrics import Metrics
-from brickwork.server.pictures import take_picture
+from brickwork.server.pictures import kept_inputs, kept_results, take_picture
 from brickwork.server.recovery import Recovery
+from brickwork.server.storage import Storage
 from brickwork.server.views import JobView, view
 from brickwork.store.artifacts import ArtifactDirectory
-from brickwork.store.errors import StoreError, UnknownJob
-from brickwork.store.jobs import Idempotency, Job, JobError, JobId, JobStore
+from brickwork.store.errors import UnknownJob
+from brickwork.store.jobs import Idempotency, Job, JobError, JobId, JobStore, Value
 from brickwork.store.states import JobState
 from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import validate
@@ -71,7 +72,9 @@ class Service:
         self._epoch = 0
         self._live: dict[JobId, Live] = {}
         self._ended: OrderedDict[JobId, Feed] = OrderedDict()
+        self._taking: dict[JobId, asyncio.Task[tuple[Job, bool]]] = {}  # committed or about to be, not launched yet
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.storage = Storage(self._probe, metrics.store_errors.inc)
 
     # Life ---------------------------------------------------------------------------------------------------------
 
@@ -88,7 +91,7 @@ class Service:
         if left:
             log.warning("%d unfinished jobs of an earlier server run again", len(left))
             self._spawn(Recovery(self, self._store, self._epoch).run(left))
-        self._spawn(keep_house(self._store, self.artifacts, keep_s))
+        self._spawn(keep_house(self._store, self.artifacts, keep_s, self.storage))
 
     async def drain(self, bound_s: float) -> int:
         """Take no more jobs and wait until those here have ended, `bound_s` at most.
@@ -110,6 +113,7 @@ class Service:
         for live in list(self._live.values()):
             text = f"The server is stopping; job {live.job.id} goes on when it is started again."
             self._let_go(live, Unavailable("stopping", text))
+        await self.storage.close()
         await self._coordinator.close()
 
     # What clients ask ---------------------------------------------------------------------------------------------
@@ -124,9 +128,12 @@ class Service:
         """
         if self.refusal:
             raise Unavailable("not_ready", f"{self.refusal} Try again.")
+        if self.storage.refusal:
+            raise Unavailable("storage", self.storage.refusal)
         workflow = self.workflows[name]
         values: dict[str, Any] = validate(workflow.inputs, inputs)
-        pictures = await self._take_pictures(workflow, values)
+        with self.storage.watched():
+            pictures = await self._take_pictures(workflow, values)
         job = Job(
             id=JobId(f"job_{uuid.uuid4().hex}"),
             workflow=name,
@@ -139,15 +146,17 @@ class Service:
         )
         taking = asyncio.ensure_future(self._take(job, workflow, {**values, **pictures}, slo))
         self._tasks.add(taking)
-        taking.add_done_callback(self._tasks.discard)
-        taking.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, also when nobody waits
+        self._taking[job.id] = taking
+        taking.add_done_callback(partial(self._taken, job.id))
         return await asyncio.shield(taking)  # a client that hangs up does not leave a committed job behind unlaunched
 
     async def _take(self, job: Job, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> tuple[Job, bool]:
         """Commit and launch a job, or commit that it is refused."""
-        created = await self._store.create(job)
+        with self.storage.watched():
+            created = await self._store.create(job)
         if created.is_replay:
-            return created.job, True
+            first = self._taking.get(created.job.id)
+            return (await asyncio.shield(first))[0] if first else created.job, True
         try:
             self.launch(job, workflow, inputs, slo)
         except BrickworkError as error:
@@ -157,8 +166,7 @@ class Service:
 
     async def get(self, job_id: str) -> JobView:
         """raises    NotFound"""
-        live = self._live.get(JobId(job_id))
-        return view(await self._row(JobId(job_id)), live.feed.progress if live else None)
+        return self._shown(await self._row(JobId(job_id)))
 
     async def page(self, state: JobState | None, after: str | None, limit: int) -> tuple[list[JobView], bool]:
         """Jobs, the newest first, and whether there are more. raises NotFound for an unknown `after`"""
@@ -171,16 +179,17 @@ class Service:
     async def cancel(self, job_id: str) -> JobView:
         """Ask for a job's end at its next step. Idempotent. raises NotFound"""
         try:
-            job = await self._store.request_cancel(JobId(job_id), time())
+            with self.storage.watched():
+                job = await self._store.request_cancel(JobId(job_id), time())
         except UnknownJob:
             raise NotFound("job", job_id) from None
         live = self._live.get(job.id)
-        if live is None:
-            return view(job)
-        if not live.run.finished.done():
-            live.feed.add("state", {"status": job.state})
-            self._coordinator.cancel(live.run.request_id)
-        return view(job, live.feed.progress)
+        if live is not None:
+            live.is_canceled = True
+            if not live.run.finished.done():
+                live.feed.add("state", {"status": job.state})
+                self._coordinator.cancel(live.run.request_id)
+        return self._shown(job)
 
     async def wait(self, job: Job) -> Job:
         """The job once it has ended. raises Unavailable when the server stops before"""
@@ -210,19 +219,51 @@ class Service:
 
     def launch(self, job: Job, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> None:
         """Hand a committed job to the coordinator. raises what says that it was not taken"""
-        feed = Feed(self._epoch)
-        submission = submission_of(workflow, inputs, slo)
-        run = self._coordinator.submit(submission, lambda at: self._progressed(live, at), RequestId(job.id))
-        live = Live(job, feed, run)
-        if run.finished.done() and (error := run.finished.exception()):
-            raise error
+        live = Live(job, Feed(self._epoch))
+        self._run(live, workflow, inputs, slo)
         self._live[job.id] = live
         self.metrics.live.set(len(self._live))
-        feed.add("state", {"status": JobState.QUEUED})
+        live.feed.add("state", {"status": JobState.QUEUED})
         self._spawn(self._see_through(live))
 
-    def store_failed(self, _error: StoreError) -> None:
-        self.metrics.store_errors.inc()
+    def _run(self, live: Live, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> None:
+        """Hand a job to the coordinator. raises what says that it was not taken"""
+        submission = submission_of(workflow, inputs, slo)
+        run = self._coordinator.submit(submission, partial(self._progressed, live), live.next_request())
+        if run.finished.done() and (error := run.finished.exception()):
+            raise error
+        live.run, live.is_over = run, False
+
+    async def _run_again(self, live: Live) -> None:
+        """Launch a job whose results could not be kept. Its deadline does not count any more: it was accepted."""
+        workflow = self.workflows[live.job.workflow]
+        inputs = await asyncio.to_thread(kept_inputs, live.job, self.artifacts)
+        while True:
+            try:
+                self._run(live, workflow, inputs, SLO(None, live.job.deterministic))
+                break
+            except (Rejected, OutOfSpace):
+                await asyncio.sleep(BUSY_RETRY_S)
+        if live.is_canceled:
+            self._coordinator.cancel(live.run.request_id)
+
+    def _keep(self, live: Live, result: Result) -> tuple[tuple[str, Value], ...]:
+        return kept_results(live.run.plan, result, self.artifacts)
+
+    async def _probe(self) -> None:
+        """Write something for a trial. raises StoreError"""
+        await asyncio.to_thread(self.artifacts.probe)
+        await self._store.probe()
+
+    def _shown(self, job: Job) -> JobView:
+        live = self._live.get(job.id)
+        return view(job, live.feed.progress, live.held_up) if live else view(job)
+
+    def _taken(self, job_id: JobId, taking: asyncio.Task[tuple[Job, bool]]) -> None:
+        self._tasks.discard(taking)
+        del self._taking[job_id]
+        if not taking.cancelled():
+            taking.exception()  # seen, also when nobody waits
 
     async def _row(self, job_id: JobId) -> Job:
         try:
@@ -246,7 +287,8 @@ class Service:
         is_rejected = isinstance(error, Rejected)
         state = JobState.REJECTED if is_rejected else JobState.FAILED
         reason = JobError("rejected" if is_rejected else "cannot_run", str(error))
-        await self._store.finish(job.id, job.attempt, self._epoch, state, time(), error=reason)
+        end = partial(self._store.finish, job.id, job.attempt, self._epoch, state, time(), error=reason)
+        await self.storage.insist(end)
         self.metrics.count_end(job.workflow, state)
         return error
 
@@ -264,8 +306,9 @@ class Service:
     async def _see_through(self, live: Live) -> None:
         """Wait for the run's end, commit it, and tell everybody."""
         try:
-            end = await end_of(live.run, self.artifacts, self.store_failed)
-            job = await insist(partial(commit, self._store, live, end), self.store_failed)
+            ending = partial(end_of, live, partial(self._keep, live), self._run_again)
+            end = await self.storage.insist(ending, live.hold)
+            job = await self.storage.insist(partial(commit, self._store, live, end), live.hold)
         except Exception as defect:
             log.exception("job %s could not be ended", live.job.id)
             return self._let_go(live, defect)

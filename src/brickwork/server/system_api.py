@@ -136,9 +136,11 @@ def _add_state(route: Any, service: Service) -> None:
         return Health(status="ok")
 
     async def readyz() -> Health:
-        """Jobs are taken; 503 while the server starts or stops."""
+        """Jobs are taken; 503 while the server starts or stops, or cannot write its state."""
         if service.refusal:
             raise Unavailable("not_ready", service.refusal)
+        if service.storage.refusal:
+            raise Unavailable("storage", service.storage.refusal)
         return Health(status="ready")
 
     async def metrics() -> PlainTextResponse:

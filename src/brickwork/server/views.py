@@ -51,6 +51,7 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    held_up: str | None = Field(description="Why its end is not told though it has run: the storage's failure.")
     progress: dict[str, TaskProgress] = Field(description="By task; of jobs that run.")
     outputs: list[Output]
     error: Failure | None
@@ -65,7 +66,7 @@ class JobList(BaseModel):
     has_more: bool
 
 
-def view(job: Job, progress: Mapping[str, Mapping[str, int]] | None = None) -> JobView:
+def view(job: Job, progress: Mapping[str, Mapping[str, int]] | None = None, held_up: str = "") -> JobView:
     """A job as JSON shows it."""
     home = f"/v1/jobs/{job.id}"
     return JobView(
@@ -79,6 +80,7 @@ def view(job: Job, progress: Mapping[str, Mapping[str, int]] | None = None) -> J
         created_at=_time(job.created_s),
         started_at=_time(job.started_s) if job.started_s is not None else None,
         completed_at=_time(job.finished_s) if job.finished_s is not None else None,
+        held_up=held_up or None,
         progress={task: TaskProgress(**at) for task, at in (progress or {}).items()},
         outputs=[_output(name, value) for name, value in job.results],
         error=Failure(code=job.error.code, message=job.error.message) if job.error else None,

@@ -11,6 +11,7 @@ Writers hold a shared lock on the directory of their file, a sweep an exclusive 
 file and removes it. So content that is put again is either found and made young, or written anew.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from brickwork.store.errors import StoreError, UnknownArtifact, of_os
+from brickwork.store.errors import DamagedArtifact, StoreError, UnknownArtifact, of_os
 
 MEDIA_TYPES = {
     "png": "image/png",
@@ -33,6 +34,13 @@ MEDIA_TYPES = {
     "bin": "application/octet-stream",
 }
 """By suffix, every kind of artifact."""
+
+UNWRITTEN = bytes(28)
+"""What stands for the first bytes of a digest when the artifact could not be written; the errno is in the other four.
+So a writer in another process can say what went wrong where it was to say what it wrote."""
+
+ROOM_BYTES = 4 << 20
+"""What a probe asks the file system for: a picture of 1024 x 1024 pixels has 3 MiB before it is compressed."""
 
 _SUFFIXES = {media_type: suffix for suffix, media_type in MEDIA_TYPES.items()}
 _KEY = re.compile(rf"sha256-([0-9a-f]{{64}})\.({'|'.join(MEDIA_TYPES)})")
@@ -55,6 +63,11 @@ class ArtifactKey:
     def media_type(self) -> str:
         return MEDIA_TYPES[self.text.rpartition(".")[2]]
 
+    @property
+    def digest(self) -> bytes:
+        """The 32 bytes of the sha256."""
+        return bytes.fromhex(self.text.removeprefix("sha256-").partition(".")[0])
+
     def __str__(self) -> str:
         return self.text
 
@@ -70,6 +83,27 @@ class ArtifactDirectory:
         if media_type not in _SUFFIXES:
             raise ValueError(f"{media_type!r}: no such media type here; expected one of {', '.join(_SUFFIXES)}.")
         return write_artifact(self._root, data, _SUFFIXES[media_type])
+
+    def written(self, key: ArtifactKey) -> ArtifactKey:
+        """The key of a writer in another process, unless it says that the writer failed (`unwritten`).
+
+        raises    StoreError that tells why
+        """
+        if not key.digest.startswith(UNWRITTEN):
+            return key
+        number = int.from_bytes(key.digest[len(UNWRITTEN) :], "big")
+        raise of_os(self._root, OSError(number, os.strerror(number)))
+
+    def probe(self) -> None:
+        """Find out whether a picture could be written now. Blocks; leaves nothing behind.
+
+        raises    StoreError telling why not
+        """
+        try:
+            with tempfile.TemporaryFile(dir=_made(self._root / "tmp")) as file:
+                os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+        except OSError as error:
+            raise of_os(self._root, error) from error
 
     def path(self, key: ArtifactKey) -> Path:
         """Where `key` is or would be; the file never changes, but a sweep may remove it."""
@@ -91,12 +125,13 @@ class ArtifactDirectory:
     def read(self, key: ArtifactKey) -> bytes:
         """All of the bytes, checked against the key.
 
-        raises    UnknownArtifact; StoreError for a file that somebody or something has changed
+        raises    UnknownArtifact; DamagedArtifact for a file that somebody or something has changed
         """
         with self.open(key) as file:
             data = file.read()
         if _key_of(data, key.text.rpartition(".")[2]) != key:
-            raise StoreError(self.path(key), "its content does not match its name", "Check the disk; make it again.")
+            cause = "its content does not match its name"
+            raise DamagedArtifact(self.path(key), cause, "Check the disk; make it again.")
         return data
 
     def sweep(self, keep: Container[ArtifactKey], older_than_s: float, now_s: float) -> int:
@@ -141,6 +176,13 @@ def write_artifact(directory: Path, data: bytes, suffix: str) -> ArtifactKey:
     except OSError as error:
         raise of_os(target, error) from error
     return key
+
+
+def unwritten(error: StoreError) -> bytes:
+    """What a writer gives in place of a digest when `write_artifact` raised `error`."""
+    cause = error.__cause__
+    number = (cause.errno if isinstance(cause, OSError) else None) or errno.EIO
+    return UNWRITTEN + number.to_bytes(32 - len(UNWRITTEN), "big")
 
 
 def _key_of(data: bytes, suffix: str) -> ArtifactKey:

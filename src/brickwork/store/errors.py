@@ -33,6 +33,10 @@ class StateDirectoryInUse(StoreError):
     """Another server works on this state directory."""
 
 
+class DamagedArtifact(StoreError):
+    """An artifact's bytes are not those that its name promises."""
+
+
 class UnknownJob(BrickworkError):
     """There is no job of this id; it may have been forgotten after its retention time."""
 
@@ -93,6 +97,8 @@ def of_sqlite(path: Path, error: "sqlite3.Error") -> StoreError:
 
 
 def of_os(path: Path, error: OSError) -> StoreError:
-    """The StoreError that tells what the operating system's error means."""
+    """The StoreError that tells what the operating system's error means, which is its cause."""
     cause, remedy = _BY_ERRNO.get(error.errno or 0, _BROKEN)
-    return StoreError(path, f"{cause} ({error.strerror})", remedy)
+    told = StoreError(path, f"{cause} ({error.strerror})", remedy)
+    told.__cause__ = error
+    return told

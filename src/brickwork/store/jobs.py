@@ -196,6 +196,9 @@ class JobStore(Protocol):
     def artifacts(self) -> Pending[frozenset[ArtifactKey]]:
         """Every artifact that a job's inputs or results name: what a sweep must keep."""
 
+    def probe(self) -> Pending[None]:
+        """Write something that leaves no trace: whether changes can be made now, a StoreError tells."""
+
     def forget(self, before_s: float) -> Pending[int]:
         """Drop up to MAX_FORGET jobs that ended before `before_s`, with their log and keys. Call again until 0."""
 

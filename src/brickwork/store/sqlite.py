@@ -119,6 +119,9 @@ class SqliteJobStore:
     def artifacts(self) -> Pending[frozenset[ArtifactKey]]:
         return self._readers.ask(statements.artifacts)
 
+    def probe(self) -> Pending[None]:
+        return self._writer.write(statements.probe)
+
     def forget(self, before_s: float) -> Pending[int]:
         return self._writer.write(lambda db: statements.forget(db, before_s))
 

@@ -110,6 +110,12 @@ def append_log(
     _log(db, sequence, now_s, kind, data)
 
 
+def probe(db: sqlite3.Connection) -> None:
+    """Its pages are written although their content ends as it began."""
+    db.execute("INSERT INTO log (at_s, kind, data) VALUES (0, 'probe', '{}')")
+    db.execute("DELETE FROM log WHERE kind = 'probe'")
+
+
 def forget(db: sqlite3.Connection, before_s: float) -> int:
     old = "SELECT sequence FROM jobs WHERE finished_s < ? ORDER BY finished_s LIMIT ?"
     gone = db.execute(f"DELETE FROM jobs WHERE sequence IN ({old})", (before_s, MAX_FORGET)).rowcount

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from brickwork.compiler.artifacts import KEY, write_artifacts
 from brickwork.compiler.compile import compile_graph
+from brickwork.compiler.instance import program_of
 from brickwork.graph.parse import parse
 from brickwork.graph.text import print_graph
 from brickwork.graph.verify import verify
-from brickwork.starter.workflows import text_to_image
+from brickwork.starter.workflows import STARTER, text_to_image
 
 
 def test_the_picture_is_written_by_the_task_that_decodes_it(tiny_sd3: Path, tmp_path: Path) -> None:
@@ -30,6 +31,22 @@ def test_other_tasks_keep_their_programs(tiny_sd3: Path, tmp_path: Path) -> None
     workflow = text_to_image(tiny_sd3)
     plan = compile_graph(write_artifacts(workflow.graph, tmp_path))
     assert [t.program for t in plan.tasks[:-1]] == [t.program for t in workflow.plan.tasks[:-1]]
+
+
+def test_a_picture_that_passes_through_is_a_task_of_its_own(tmp_path: Path) -> None:
+    import brickwork as bw
+
+    sd3 = bw.family(STARTER)
+
+    @bw.workflow
+    def both(picture: bw.Image):  # type: ignore[no-untyped-def]
+        return {"before": picture, "moments": sd3.encode_image(picture, "64x64")}
+
+    graph = write_artifacts(both.graph, tmp_path)
+    verify(graph)
+    plan = compile_graph(graph)
+    ops = {task.name: [node.op for node in program_of(plan, task).body] for task in plan.tasks}
+    assert ops["save_before"] == ["artifact.png"]
 
 
 def test_a_result_that_is_no_picture_stays(tiny_sd3: Path, tmp_path: Path) -> None:

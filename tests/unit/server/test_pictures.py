@@ -4,6 +4,7 @@ Method: real files of every format through the border, broken ones too; results 
 """
 
 import base64
+import errno
 import io
 from pathlib import Path
 
@@ -13,10 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import brickwork as bw
+from brickwork.compiler.artifacts import write_artifacts
+from brickwork.compiler.compile import compile_graph
+from brickwork.coordinator.runs import Result
 from brickwork.core.errors import InputError
+from brickwork.core.ids import RequestId
 from brickwork.server import pictures
-from brickwork.server.pictures import artifact_of, encoded, reencoded, take_picture
-from brickwork.store.artifacts import ArtifactDirectory, ArtifactKey
+from brickwork.server.pictures import encoded, kept_results, reencoded, take_picture
+from brickwork.starter.workflows import STARTER
+from brickwork.store.artifacts import ArtifactDirectory, ArtifactKey, unwritten
+from brickwork.store.errors import StoreError, of_os
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +82,30 @@ def test_a_huge_picture_is_refused_before_its_pixels_are_read(
         take_picture("photo", data_url(file("PNG")), artifacts)
 
 
-def test_results_as_artifacts(artifacts: ArtifactDirectory) -> None:
-    picture = Image.new("RGB", (4, 4), "blue")
-    key = artifact_of(picture, artifacts)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(artifacts.read(key)))), np.asarray(picture))
-    assert artifact_of(str(key), artifacts) == key, "what an executor has written already"
+@bw.workflow
+def stored(prompt: str, photo: bw.Image, steps: int = 3):  # type: ignore[no-untyped-def]
+    sd3 = bw.family(STARTER)
+    return {"photo": photo, "latents": sd3.encode_image(photo, "64x64"), "steps": steps, "text": prompt}
+
+
+def test_results_as_a_row_has_them(artifacts: ArtifactDirectory, tmp_path: Path) -> None:
+    """A picture is a file already, whose key comes; another tensor becomes one; a text is a text, whatever it says."""
+    plan = compile_graph(write_artifacts(stored.graph, tmp_path))
+    key = artifacts.put(file("PNG"), "image/png")
     array = np.arange(6.0).reshape(2, 3)
-    stored = artifact_of(array, artifacts)
-    assert isinstance(stored, ArtifactKey)
-    assert np.array_equal(np.load(io.BytesIO(artifacts.read(stored)), allow_pickle=False), array)
-    assert artifact_of("a text", artifacts) == "a text" and artifact_of(3, artifacts) == 3
+    outputs = {"photo": str(key), "latents": array, "steps": 3, "text": str(key)}
+    kept = dict(kept_results(plan, Result(RequestId("r-1"), outputs, 0.1), artifacts))
+    assert kept["photo"] == key and kept["text"] == str(key) and kept["steps"] == 3
+    assert isinstance(kept["latents"], ArtifactKey)
+    assert np.array_equal(np.load(io.BytesIO(artifacts.read(kept["latents"])), allow_pickle=False), array)
+
+
+def test_a_picture_that_its_executor_could_not_write(artifacts: ArtifactDirectory, tmp_path: Path) -> None:
+    plan = compile_graph(write_artifacts(stored.graph, tmp_path))
+    digest = unwritten(of_os(tmp_path, OSError(errno.ENOSPC, "no space")))
+    outputs = {"photo": f"sha256-{digest.hex()}.png"}
+    with pytest.raises(StoreError, match="the file system is full"):
+        kept_results(plan, Result(RequestId("r-1"), outputs, 0.1), artifacts)
 
 
 def test_png_passes_unchanged(artifacts: ArtifactDirectory) -> None:

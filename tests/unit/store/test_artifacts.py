@@ -1,7 +1,9 @@
 """Goal: an artifact is what its name says, once it is visible; a sweep takes only what is old and not wanted; no key
 leads out of the directory. Method: single steps, drawn texts as keys, and writers that race."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brickwork.store.artifacts import ArtifactDirectory, ArtifactKey, write_artifact
-from brickwork.store.errors import StoreError, UnknownArtifact
+from brickwork.store.artifacts import ArtifactDirectory, ArtifactKey, unwritten, write_artifact
+from brickwork.store.errors import StoreError, UnknownArtifact, of_os
 
 ABC = ArtifactKey("sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.png")  # FIPS 180-2: "abc"
 
@@ -108,6 +110,25 @@ def test_writers_and_a_sweeper_race(artifacts: ArtifactDirectory) -> None:
         sweeps = pool.map(sweep, range(40))
         assert all(pool.map(put_and_look, range(60)))
         assert all(sweeps)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EIO])
+def test_a_writer_elsewhere_says_why_it_could_not_write(artifacts: ArtifactDirectory, number: int) -> None:
+    """Where the digest was to be; a real digest, of zeros too, says nothing of the kind."""
+    failure = of_os(Path("anywhere"), OSError(number, os.strerror(number)))
+    said = ArtifactKey(f"sha256-{unwritten(failure).hex()}.png")
+    with pytest.raises(StoreError, match=os.strerror(number)) as told:
+        artifacts.written(said)
+    assert told.value.remedy == failure.remedy
+    assert artifacts.written(ABC) == ABC
+
+
+def test_a_probe_finds_out_and_leaves_nothing(artifacts: ArtifactDirectory, tmp_path: Path) -> None:
+    artifacts.probe()
+    assert files(tmp_path) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=re.escape(str(tmp_path / "file"))):
+        ArtifactDirectory(tmp_path / "file").probe()
 
 
 def test_executors_need_neither_sqlite_nor_torch() -> None:
