@@ -23,6 +23,7 @@ class ConcreteWork:
     shape: str  # shape class: "1x16x8x8"
     rows: int  # rows that the request adds to a call
     trips: int  # how often the call is made
+    is_step: bool = False  # it stands in the loop: one call a step
 
 
 def resolve(plan: Plan, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -95,7 +96,8 @@ def _concrete_work(work: Work, local: Mapping[str, Scalar]) -> ConcreteWork:
     if work.trips is not None:
         start, stop = work.trips
         trips = max(0, _int(local[stop]) - _int(local[start]))
-    return ConcreteWork(work.key, "x".join(map(str, concrete(work.shape, local).shape)), rows, trips)
+    shape = "x".join(map(str, concrete(work.shape, local).shape))
+    return ConcreteWork(work.key, shape, rows, trips, work.trips is not None)
 
 
 def shape_key(plan: Plan, task: PlanTask, scalars: Mapping[str, Scalar]) -> str:

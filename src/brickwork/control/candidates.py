@@ -7,14 +7,19 @@ are of one device type nothing beats an idle one that lacks nothing, so far ones
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil
 
+from brickwork.control.batching import BatchView
 from brickwork.control.memory import need_bytes, unloads
 from brickwork.control.placement import Spot
 from brickwork.control.ready import Group
-from brickwork.control.records import ExecutorRecord, TaskRecord
+from brickwork.control.records import BatchRecord, ExecutorRecord, TaskRecord
 from brickwork.control.turn import Turn
-from brickwork.core.ids import ExecutorId
+from brickwork.core.ids import BatchId, ExecutorId
+
+MAX_JOINS = 2
+"""Running batches that are looked at for a task to join, the oldest first."""
 
 
 def spots(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
@@ -24,6 +29,7 @@ def spots(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
     """
     values = task.request.values
     inputs = [values[name].handle for name in task.plan.args if name in values]
+    inputs += task.checkpoint.carries if task.checkpoint else ()
     sources = [(handle.host, handle.spec.nbytes) for handle in inputs]
     errands: dict[str, _Errand] = {}
     found: dict[ExecutorId, Spot | None] = {}
@@ -39,6 +45,38 @@ def spots(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
         if len(turn.state.devices) == 1 and any(spot.load_s == 0.0 for spot in elsewhere):
             break
     return elsewhere or places
+
+
+def joins(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
+    """Running batches whose next step has room for `task`, by the policy that sizes batches."""
+    found = (_join(turn, turn.state.batches[batch], task) for batch in _joinable(turn, group))
+    return [spot for spot in found if spot]
+
+
+def _joinable(turn: Turn, group: Group) -> list[BatchId]:
+    return list(islice(turn.state.joinable.get(group.key, ()), MAX_JOINS))
+
+
+def _join(turn: Turn, batch: BatchRecord, task: TaskRecord) -> Spot | None:
+    executor, pace, running = turn.state.executors[batch.executor], batch.pace, batch.running
+    more_bytes = turn.estimate.activation_bytes(executor.device, task.works, len(running) + 1)
+    if more_bytes - executor.activation_bytes > executor.free_bytes or task.avoid == executor.id or pace is None:
+        return None
+    pace.advance(turn.now_s)
+    before_s, (own_s, after_s) = pace.end_s(), pace.ends_with_s(task.steps)
+    company = [*running, task]
+    view = BatchView(
+        start_s=0.0,
+        ready=len(company),
+        holders=1,
+        limit=batch.limit,
+        deadlines_s=[each.latest_end_s if each.request.has_deadline else None for each in company],
+        run_s=lambda count: before_s if count < len(company) else after_s,
+    )
+    if turn.policies.size(view) < len(company):
+        return None
+    own_run_s, longer_s = own_s - turn.now_s, max(0.0, after_s - max(before_s, own_s))
+    return Spot(executor.id, False, 0.0, 0.0, 0.0, own_run_s, longer_s, joins=batch.id)
 
 
 @dataclass(frozen=True, slots=True)

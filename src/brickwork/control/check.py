@@ -22,6 +22,7 @@ def check(state: "State") -> None:
     for executor in state.executors.values():
         _executor(state, executor)
     _batches(state)
+    _rosters(state)
     _models(state)
     _executor_indexes(state)
     _ready(state)
@@ -65,6 +66,7 @@ def _task(state: "State", task: "TaskRecord") -> None:
     assert task.missing == undone, f"{task.id}: counts {task.missing} missing inputs of {undone}"
     assert (task.state is TaskState.WAITING) <= (task.missing > 0), f"{task.id}: waits for nothing"
     assert (task.batch is not None) == (task.state in RUNNING), f"{task.id}: {task.state} in batch {task.batch}"
+    assert task.checkpoint is None or task.state not in TERMINAL, f"{task.id}: ended, and keeps its checkpoint"
     if task.batch is not None:
         assert state.batches[task.batch].tasks[task.id] is task, f"{task.id}: not in its batch"
     group = state.ready.groups.get(task.group)
@@ -79,9 +81,13 @@ def _executor(state: "State", executor: "ExecutorRecord") -> None:
     assert executor.free_bytes >= 0, f"{executor.id}: past its budget by {-executor.free_bytes} bytes"
     if executor.batch is None:
         assert executor.activation_bytes == 0, f"{executor.id}: idle, with activations"
+        assert executor.laxity_s is None, f"{executor.id}: idle, with laxity"
         return
     batch = state.batches[executor.batch]
-    assert batch.executor == executor.id, f"{executor.id}: runs a batch of {batch.executor}"
+    if batch.executor != executor.id:
+        assert executor.id in batch.helpers, f"{executor.id}: helps with a batch that does not know of it"
+        assert executor.laxity_s is None, f"{executor.id}: helps, with laxity"
+        return
     for task in batch.tasks.values():
         absent = set(task.program.models) - set(executor.replicas) - batch.lacks
         assert not absent, f"{executor.id}: runs {task.id} without {absent}"
@@ -89,7 +95,11 @@ def _executor(state: "State", executor: "ExecutorRecord") -> None:
 
 def _batches(state: "State") -> None:
     for batch in state.batches.values():
-        assert state.executors[batch.executor].batch == batch.id, f"batch {batch.id}: not in flight on its executor"
+        crew = [batch.executor, *batch.helpers]
+        assert len(set(crew)) == len(crew), f"batch {batch.id}: an executor helps itself"
+        assert all(state.executors[each].batch == batch.id for each in crew), f"batch {batch.id}: not in flight there"
+        assert any(task.batch == batch.id for task in batch.tasks.values()), f"batch {batch.id}: nothing of it runs"
+        assert len(batch.tasks) == 1 or batch.layout.devices == 1, f"batch {batch.id}: spread, and not alone"
         assert batch.id not in state.closed, f"batch {batch.id}: in flight and closed"
         tasks = list(batch.tasks.values())
         assert len({(task.program.id, task.shape) for task in tasks}) == 1, f"batch {batch.id}: unequal tasks"
@@ -97,21 +107,45 @@ def _batches(state: "State") -> None:
         assert len(tasks) == 1 or not alone, f"batch {batch.id}: a task that must be alone is not"
 
 
+def _rosters(state: "State") -> None:
+    """Who may be joined, asked to yield, or narrowed; and which batches yield for whom."""
+    free = [batch for batch in state.batches.values() if state.executors[batch.executor].laxity_s is not None]
+    for batch in state.batches.values():
+        may_yield = batch.pace is not None and not batch.is_yielding and state.executors[batch.executor].can_step
+        assert may_yield == (batch in free), f"batch {batch.id}: laxity known and unusable, or the reverse"
+        assert batch.is_yielding == (batch.yields_to is not None), f"batch {batch.id}: yields for nobody"
+    joinable = {
+        (batch.group, batch.id)
+        for batch in free
+        if not batch.helpers
+        and not batch.group[2]
+        and sum(task.batch == batch.id for task in batch.tasks.values()) < batch.limit
+    }
+    assert {(key, batch) for key, batches in state.joinable.items() for batch in batches} == joinable, "joinable"
+    assert set(state.wide) == {batch.id for batch in free if batch.helpers}, "wide"
+    pressed = {(batch.yields_to, batch.id) for batch in state.batches.values() if batch.yields_to is not None}
+    assert {(key, batch) for key, batches in state.pressed.items() for batch in batches} == pressed, "pressed"
+    assert all(state.joinable.values()) and all(state.pressed.values()), "an index keeps an empty entry"
+
+
 def _models(state: "State") -> None:
     demand = Counter(
         model for task in state.tasks.values() if task.state not in TERMINAL for model in task.program.models
     )
-    idle, busy = set(), set()
+    idle, busy, lax = set(), set(), set()
     for executor in state.executors.values():
         for model in executor.replicas:
             if executor.batch is None:
                 idle.add((model, (executor.id,)))
             else:
                 busy.add((model, (executor.free_at_s, executor.id)))
+            if executor.laxity_s is not None:
+                lax.add((model, (-executor.laxity_s, executor.id)))
     wanted_or_somewhere = set(demand) | {model for model, _ in idle} | {model for model, _ in busy}
     assert set(state.models) == wanted_or_somewhere, "models: not those that are wanted or somewhere"
     assert {(model, key) for model, record in state.models.items() for key in record.idle_holders} == idle
     assert {(model, key) for model, record in state.models.items() for key in record.busy_holders} == busy
+    assert {(model, key) for model, record in state.models.items() for key in record.lax_holders} == lax
     for model, record in state.models.items():
         assert record.demand == demand[model], f"{model}: demand {record.demand}, not {demand[model]}"
 
@@ -124,6 +158,8 @@ def _executor_indexes(state: "State") -> None:
     assert list(state.idle_by_budget) == sorted((-e.memory_bytes, e.id) for e in idle), "idle_by_budget"
     assert list(state.by_budget) == sorted((-e.memory_bytes, e.id) for e in executors), "by_budget"
     assert list(state.busy_by_free_at) == sorted((e.free_at_s, e.id) for e in busy), "busy_by_free_at"
+    lax = sorted((-e.laxity_s, e.id) for e in executors if e.laxity_s is not None)
+    assert list(state.busy_by_laxity) == lax, "busy_by_laxity"
     assert state.devices == Counter(executor.device for executor in executors), "devices"
 
 

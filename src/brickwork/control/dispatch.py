@@ -5,20 +5,23 @@ pass through the loop starts a batch or parks a group, so it ends; the cost of a
 changes.
 """
 
-from brickwork.control.actions import Dispatch, Load, Unload
+from brickwork.control.actions import Assist, Dispatch, Load, Unload
 from brickwork.control.batching import BatchView
-from brickwork.control.candidates import spots
+from brickwork.control.candidates import joins, spots
+from brickwork.control.gangs import Gang, helper_models, slack_s, spread
 from brickwork.control.lifecycle import move
 from brickwork.control.memory import need_bytes, too_large, unloads
 from brickwork.control.placement import Spot
+from brickwork.control.pressure import press, widen
 from brickwork.control.ready import Group, Park
 from brickwork.control.records import BatchRecord, ExecutorRecord, TaskRecord
 from brickwork.control.requests import give_up
+from brickwork.control.rosters import join, pace_of, run_of
 from brickwork.control.tasks import Trigger
 from brickwork.control.turn import Turn
-from brickwork.control.values import arguments
-from brickwork.core.batch import TaskRun
+from brickwork.core.batch import WHOLE
 from brickwork.core.ids import ModelId
+from brickwork.core.model import ModelSpec
 
 MAX_HOMELESS_S = 120.0
 """How long ready tasks wait while no executor at hand can hold them (all lost, or the large ones are): time enough
@@ -27,22 +30,63 @@ for a machine to restart. Then their requests fail."""
 MIN_RECHECK_S = 1e-3
 """Shortest time after which a parked group is looked at again."""
 
+PRESS_RECHECK_S = 5.0
+"""A group for which batches yield looks again after so long at the latest: longer than any step that we know takes."""
+
+MIN_LOOK_S = 0.05
+"""Shortest time after which a group that can just wait is looked at again, while no executor is idle."""
+
+MAX_FRESH = 4
+"""Groups that are looked at in one event while no executor is idle; the others with the next event."""
+
 
 def dispatch_ready(turn: Turn) -> None:
-    """Start batches until no executor is idle or no group wants an idle one."""
+    """Start batches until no executor is idle or no group wants an idle one; then see who cannot wait."""
     state = turn.state
     while (group := state.ready.first()) and (len(state.idle_by_free) or not state.executors):
-        offered = spots(turn, group, state.ready.head(group))
-        chosen = turn.policies.place(offered)
-        if chosen is None:
-            _keep_homeless(turn, group)
-            continue
-        group.homeless_s = None
-        if chosen.is_idle:
-            _start(turn, group, chosen)
-        else:
-            recheck_s = turn.now_s + max(MIN_RECHECK_S, chosen.wait_s)
-            state.ready.park(group, Park(chosen.executor, chosen.run_s, recheck_s))
+        _place(turn, group)
+    if not len(state.idle_by_free):
+        for group in state.ready.take_fresh(MAX_FRESH):
+            _squeeze_in(turn, group)
+    widen(turn)
+
+
+def _place(turn: Turn, group: Group) -> None:
+    """Start a batch of the group, let a task of it join one, or park it."""
+    ready, head = turn.state.ready, turn.state.ready.head(group)
+    chosen = turn.policies.place(spots(turn, group, head) + joins(turn, group, head))
+    if chosen is None:
+        return _keep_homeless(turn, group)
+    group.homeless_s = None
+    if chosen.joins is not None:
+        return join(turn, chosen.joins, head)
+    slack = slack_s(turn, head)
+    is_late = slack is not None and chosen.finish_s > slack
+    asked = press(turn, group, chosen.finish_s, nobody_idle=False) if is_late else None
+    if asked is not None:
+        ready.park(group, Park(asked, chosen.run_s, turn.now_s + PRESS_RECHECK_S))
+    elif chosen.is_idle:
+        _start(turn, group, chosen)
+    else:
+        ready.park(group, Park(chosen.executor, chosen.run_s, turn.now_s + max(MIN_RECHECK_S, chosen.wait_s)))
+
+
+def _squeeze_in(turn: Turn, group: Group) -> None:
+    """No executor is idle: let tasks of the group join running batches, or have such yield for them."""
+    ready = turn.state.ready
+    while group.size:
+        head = ready.head(group)
+        chosen = turn.policies.place(spots(turn, group, head) + joins(turn, group, head))
+        if chosen is None or chosen.joins is None:
+            break
+        join(turn, chosen.joins, head)
+    if not group.size or chosen is None:
+        return
+    asked = press(turn, group, chosen.finish_s, nobody_idle=True)
+    if asked is None and (slack := slack_s(turn, head)) is not None:
+        left_s = slack - chosen.finish_s
+        if left_s > 0.0:  # it makes it if all goes as predicted: look again before that is too late
+            ready.look_again(group, turn.now_s + max(MIN_LOOK_S, left_s / 2))
 
 
 def _keep_homeless(turn: Turn, group: Group) -> None:
@@ -69,23 +113,26 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
     ready = group.size
     tasks = _choose(turn, group, spot, executor)
     head, size = tasks[0], len(tasks)
+    start_s = spot.load_s + spot.transfer_s
+    gang = spread(turn, head, executor, start_s) if size == 1 else Gang(WHOLE, (), start_s)
     reason = turn.why(f"{size} of {ready} ready, done soonest on {executor.id}")
     leaving = unloads(turn, head, executor, need_bytes(turn, head, executor.device, size))
     assert leaving is not None, f"policy `unload` cannot make room on {executor.id} for {head.id}"
-    _make_resident(turn, executor, head, leaving, reason)
-    batch = _record(turn, executor, tasks, spot)
+    _make_resident(turn, executor, head, head.needs.models, leaving, reason)
+    batch = _record(turn, executor, group, tasks, gang)
+    for k, helper in enumerate(gang.helpers):
+        _make_resident(turn, helper, head, helper_models(head, gang.layout, k), (), reason)
+        turn.order(Assist(helper.id, batch.id, executor.id, reason), head.request.id)
     runs = []
     for task in tasks:
         move(turn, task, Trigger.DISPATCH, f"batch {batch.id} on {executor.id}")
         task.batch = batch.id
-        runs.append(TaskRun(task.id, task.attempt, arguments(task)))
-    state.start_batch(
-        batch,
-        free_at_s=turn.now_s + spot.load_s + spot.transfer_s + batch.run_s,
-        activation_bytes=turn.estimate.activation_bytes(executor.device, head.works, size),
-    )
+        runs.append(run_of(task))
+    activation_bytes = turn.estimate.activation_bytes(executor.device, head.works, size)
+    state.start_batch(batch, turn.now_s + gang.start_s + batch.run_s, activation_bytes)
     about = [task.request.id for task in tasks]
-    turn.order(Dispatch(executor.id, batch.id, head.program, tuple(runs), reason), *about)
+    order = Dispatch(executor.id, batch.id, head.program, tuple(runs), reason, gang.layout, batch.helpers)
+    turn.order(order, *about)
 
 
 def _choose(turn: Turn, group: Group, spot: Spot, executor: ExecutorRecord) -> list[TaskRecord]:
@@ -117,25 +164,40 @@ def _limit(turn: Turn, group: Group, head: TaskRecord, executor: ExecutorRecord)
 
 
 def _make_resident(
-    turn: Turn, executor: ExecutorRecord, head: TaskRecord, leaving: tuple[ModelId, ...], reason: str
+    turn: Turn,
+    executor: ExecutorRecord,
+    head: TaskRecord,
+    models: tuple[ModelSpec, ...],
+    leaving: tuple[ModelId, ...],
+    reason: str,
 ) -> None:
     state = turn.state
     for model_id in leaving:
         turn.order(Unload(executor.id, model_id, reason), head.request.id)
         state.remove_replica(executor, model_id)
-    for model in head.needs.models:
+    for model in models:
         if model.id not in executor.replicas:
             turn.order(Load(executor.id, model, reason), head.request.id)
             state.add_replica(executor, model, turn.now_s)
         executor.replicas[model.id].used_s = turn.now_s
 
 
-def _record(turn: Turn, executor: ExecutorRecord, tasks: list[TaskRecord], spot: Spot) -> BatchRecord:
-    works = [task.works for task in tasks]
-    return BatchRecord(
+def _record(turn: Turn, executor: ExecutorRecord, group: Group, tasks: list[TaskRecord], gang: Gang) -> BatchRecord:
+    estimate, device, works = turn.estimate, executor.device, [task.works for task in tasks]
+    run_s = estimate.batch_s(device, works)
+    batch = BatchRecord(
         id=turn.state.next_batch_id(),
         executor=executor.id,
+        group=group.key,
         tasks={task.id: task for task in tasks},
-        predicted=turn.estimate.raw_shares_s(executor.device, works),
-        run_s=turn.estimate.batch_s(executor.device, works),
+        predicted=estimate.raw_shares_s(device, works),
+        run_s=run_s,
+        limit=_limit(turn, group, tasks[0], executor),
+        layout=gang.layout,
+        helpers=tuple(helper.id for helper in gang.helpers),
+        pace=pace_of(turn, device, tasks, gang.layout, turn.now_s + gang.start_s),
     )
+    if gang.helpers:
+        batch.run_s = estimate.layout_s(device, tasks[0].works, gang.layout)
+        batch.speedup = run_s / max(1e-9, batch.run_s)
+    return batch

@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from brickwork.compiler.instance import ConcreteWork
 from brickwork.compiler.plan import ProgramId
 from brickwork.control.batching import batch_limit
+from brickwork.core.batch import WHOLE, Layout
 from brickwork.core.model import ModelSpec
 from brickwork.profile.correction import Correction
+from brickwork.profile.pace import step_s
 from brickwork.profile.table import Profile
 
 Works = tuple[ConcreteWork, ...]
@@ -35,6 +37,8 @@ class Estimate:
         self._correction = correction
         self._calls: dict[tuple[str, str, str, int], float] = {}  # uncorrected, as the profile never changes
         self._bytes: dict[tuple[str, str, str, int], int] = {}
+        self._shared: dict[tuple[str, str, str, int, int], float] = {}  # the same, by degree
+        self._layouts: dict[tuple[str, ProgramId, str], list[Layout]] = {}
         self._limits: dict[tuple[str, ProgramId, str], int] = {}
 
     def call_s(self, device: str, key: str, shape: str, rows: int) -> float:
@@ -50,6 +54,50 @@ class Estimate:
     def equal_batch_s(self, device: str, works: Works, size: int) -> float:
         """Seconds of a batch of `size` tasks that all have these works."""
         return sum(work.trips * self.call_s(device, work.key, work.shape, work.rows * size) for work in works)
+
+    def step_s(self, device: str, works: Works, count: int, layout: Layout) -> float:
+        """Seconds of one step of a loop for `count` tasks with these works."""
+        return step_s(works, count, layout, lambda *call: self._shared_call_s(device, *call))
+
+    def layout_s(self, device: str, works: Works, layout: Layout) -> float:
+        """Seconds of one task whose loop runs under a layout."""
+        steps = max((work.trips for work in works if work.is_step), default=0)
+        rest_s = sum(self.call_s(device, work.key, work.shape, work.rows) for work in works if not work.is_step)
+        return rest_s + steps * self.step_s(device, works, 1, layout)
+
+    def layouts(
+        self, device: str, program: ProgramId, shape: str, works: Works, apart: tuple[str, ...]
+    ) -> list[Layout]:
+        """Layouts on several devices that are faster than every one on fewer; by devices, rising.
+
+        apart     keys of the works that may run beside the base
+        """
+        known = (device, program, shape)
+        if known not in self._layouts:
+            self._layouts[known] = self._worthwhile(device, works, apart)
+        return self._layouts[known]
+
+    def _worthwhile(self, device: str, works: Works, apart: tuple[str, ...]) -> list[Layout]:
+        shared = [work for work in works if work.is_step and work.key not in apart]
+        degrees = [set(self._profile.degrees(device, work.key, work.shape, work.rows)) for work in shared]
+        common = sorted(set.intersection(*degrees)) if degrees else []
+        possible = [Layout(degree) for degree in common]
+        possible += [Layout(degree, apart) for degree in [1, *common] if apart]
+        fastest_s, found = self.step_s(device, works, 1, WHOLE), []
+        for layout in sorted(possible, key=lambda each: (each.devices, self.step_s(device, works, 1, each))):
+            if (one_s := self.step_s(device, works, 1, layout)) < fastest_s:
+                fastest_s = one_s
+                found.append(layout)
+        return found
+
+    def _shared_call_s(self, device: str, key: str, shape: str, rows: int, degree: int) -> float:
+        """Seconds of one call that `degree` devices share."""
+        if degree == 1:
+            return self.call_s(device, key, shape, rows)
+        call = (device, key, shape, rows, degree)
+        if call not in self._shared:
+            self._shared[call] = self._profile.call_s(*call)
+        return self._shared[call] * self._correction.factor(device, key)
 
     def limit(self, device: str, program: ProgramId, shape: str, works: Works) -> int:
         """Tasks of this program and shape that are worth running together; worked out once, with the first trips."""

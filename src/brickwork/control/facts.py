@@ -15,6 +15,7 @@ class Needs:
     models: tuple[ModelSpec, ...]  # in the program's order
     heaviest: tuple[ModelId, ...]  # the same, largest first, ties by id
     weight_bytes: int
+    apart: tuple[str, ...]  # keys of the works that may run beside the base: those of auxiliary roles (ControlNets)
 
 
 class PlanFacts:
@@ -35,4 +36,7 @@ class PlanFacts:
     def _needs(self, program: Program) -> Needs:
         models = tuple(self.models[model] for model in program.models)
         heaviest = sorted(models, key=lambda model: (-model.weight_bytes, model.id))
-        return Needs(models, tuple(model.id for model in heaviest), sum(m.weight_bytes for m in models))
+        auxiliary = {model for role in program.roles if role.kind == "auxiliary" for model in role.models}
+        profiles = {model.profile for model in models if model.id in auxiliary}
+        apart = tuple(work.key for work in program.work if work.key.rpartition("/")[0] in profiles)
+        return Needs(models, tuple(model.id for model in heaviest), sum(m.weight_bytes for m in models), apart)

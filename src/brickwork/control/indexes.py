@@ -30,6 +30,10 @@ class SortedKeys(Generic[K]):
     def first(self, count: int) -> list[K]:
         return self._keys[:count]
 
+    def last(self, count: int) -> list[K]:
+        """The largest `count` keys, the largest first."""
+        return self._keys[: -count - 1 : -1]
+
     def __iter__(self) -> Iterator[K]:
         return islice(self._keys, None)
 

@@ -27,3 +27,11 @@ def move(turn: Turn, task: TaskRecord, trigger: Trigger, reason: str = "") -> No
         state.ready.push(task)
     if after in TERMINAL:
         state.end_task(task)
+        drop_checkpoint(turn, task)
+
+
+def drop_checkpoint(turn: Turn, task: TaskRecord) -> None:
+    """The task needs its checkpoint no more: it has ended, or it has a newer one."""
+    if task.checkpoint is not None:
+        turn.release(list(task.checkpoint.carries), task.request.id, f"the checkpoint of {task.id} is not needed")
+        task.checkpoint = None

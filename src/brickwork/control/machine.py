@@ -8,7 +8,7 @@ actions.
 from dataclasses import replace
 
 from brickwork.compiler.plan import Plan
-from brickwork.control import reports, requests
+from brickwork.control import reports, requests, rosters
 from brickwork.control.actions import Action
 from brickwork.control.dispatch import dispatch_ready
 from brickwork.control.estimate import LOAD_KEY, Estimate
@@ -98,7 +98,14 @@ def _join(turn: Turn, event: ExecutorJoined) -> None:
     """Use a new executor. One that is known, or was lost, does not join again: each life has its own id."""
     if event.executor in turn.state.executors or event.executor in turn.state.gone:
         return
-    executor = ExecutorRecord(event.executor, event.device, event.memory_bytes, event.host)
+    executor = ExecutorRecord(
+        event.executor,
+        event.device,
+        event.memory_bytes,
+        event.host,
+        can_step=event.can_step,
+        max_degree=event.max_degree,
+    )
     turn.state.add_executor(executor)
     turn.state.ready.unpark_all()
 
@@ -112,8 +119,8 @@ def _loaded(turn: Turn, event: ModelLoaded) -> None:
     replica.is_loaded = True
     raw_s = turn.estimate.raw_load_s(executor.device, replica.model)
     turn.state.correction.learn(executor.device, {LOAD_KEY + replica.model.profile: raw_s}, event.load_s)
-    if executor.batch is not None and all(other.is_loaded for other in executor.replicas.values()):
-        turn.state.expect_free_at(executor, turn.now_s + turn.state.batches[executor.batch].run_s)
+    if executor.batch is not None:
+        rosters.expect_start(turn, turn.state.batches[executor.batch])
 
 
 def _load_failed(turn: Turn, event: LoadFailed) -> None:

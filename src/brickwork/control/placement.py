@@ -1,4 +1,5 @@
-"""Policy: which executor runs a batch? The one that would finish it first, busy ones included.
+"""Policy: which executor runs a batch? The one that would finish it first, busy ones included. A task may also join a
+batch that runs, where its next step has room.
 
 If that is a busy executor, the group waits for it: loading a model twice costs more than it gains. The score adds what
 the choice takes from others: models that have to go and are still wanted must be loaded again later.
@@ -9,7 +10,7 @@ Which executors are looked at (a dozen at most) is decided by `candidates.py` fr
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from brickwork.core.ids import ExecutorId
+from brickwork.core.ids import BatchId, ExecutorId
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Spot:
     load_s: float  # models that it lacks
     transfer_s: float  # inputs that lie on another host
     run_s: float  # the batch itself
-    displaced_s: float  # loading again what has to be unloaded and is still wanted
+    displaced_s: float  # what others lose: loads of what has to be unloaded and is wanted; steps that get longer
+    joins: BatchId | None = None  # the running batch that it would join there; None: it starts one
 
     @property
     def finish_s(self) -> float:

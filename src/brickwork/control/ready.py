@@ -24,6 +24,7 @@ class Group:
     heap: list[tuple[Rank, int, TaskRecord]] = field(default_factory=list)  # (rank, attempt, task)
     size: int = 0  # READY tasks in it; the heap may hold outdated entries beside them
     parked: "Park | None" = None
+    look_again_s: float | None = None  # when to look at it again while it stays in the order
     homeless_s: float | None = None  # since when no executor at hand can hold it
 
 
@@ -41,6 +42,7 @@ class ReadyQueue:
         self.groups: dict[GroupKey, Group] = {}  # exactly those with size > 0
         self._order: list[tuple[Rank, GroupKey]] = []  # heap; an entry counts while it is its group's head
         self._rechecks: list[tuple[float, GroupKey]] = []  # heap; an entry counts while its group's park says so
+        self._fresh: dict[GroupKey, None] = {}  # groups in the order that changed since `take_fresh`
         self._on_executor: dict[ExecutorId, dict[GroupKey, float]] = {}  # parked groups -> run_s
         self._on_model: dict[ModelId, dict[GroupKey, None]] = {}  # parked groups that need the model
 
@@ -58,6 +60,7 @@ class ReadyQueue:
         group.size -= 1
         if group.size == 0:
             self._unpark(group)
+            self._fresh.pop(group.key, None)
             del self.groups[group.key]
         elif group.parked is None:
             self._activate(group)  # its head may be another one now
@@ -87,6 +90,18 @@ class ReadyQueue:
         for entry in taken:
             heappush(group.heap, entry)
         return [entry[2] for entry in taken]
+
+    def take_fresh(self, count: int) -> list[Group]:
+        """Up to `count` groups in the order that have changed since they were last taken; the most urgent first."""
+        fresh = [group for key in self._fresh if (group := self.groups[key]).parked is None]
+        fresh.sort(key=lambda group: self.head(group).rank)
+        self._fresh = {group.key: None for group in fresh[count:]}
+        return fresh[:count]
+
+    def look_again(self, group: Group, time_s: float) -> None:
+        """Take the group for changed when the time has come."""
+        group.look_again_s = time_s
+        heappush(self._rechecks, (time_s, group.key))
 
     def park(self, group: Group, park: Park) -> None:
         group.parked = park
@@ -119,7 +134,7 @@ class ReadyQueue:
         while self._rechecks:
             time_s, key = self._rechecks[0]
             group = self.groups.get(key)
-            if group and group.parked and group.parked.recheck_s == time_s:
+            if group and (group.look_again_s == time_s or (group.parked and group.parked.recheck_s == time_s)):
                 return time_s
             heappop(self._rechecks)
         return None
@@ -130,6 +145,8 @@ class ReadyQueue:
 
     def _activate(self, group: Group) -> None:
         self._unpark(group)
+        group.look_again_s = None
+        self._fresh[group.key] = None
         heappush(self._order, (self.head(group).rank, group.key))
 
     def _unpark(self, group: Group) -> None:

@@ -9,7 +9,9 @@ from brickwork.compiler.instance import ConcreteWork
 from brickwork.compiler.plan import PlanTask, Program, ProgramId
 from brickwork.control.facts import Needs, PlanFacts
 from brickwork.control.indexes import SortedKeys
+from brickwork.control.pace import Pace
 from brickwork.control.tasks import TaskState
+from brickwork.core.batch import WHOLE, Checkpoint, Layout
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId, TaskId
 from brickwork.core.model import ModelSpec
 from brickwork.core.request import Outcome, Request, Scalar
@@ -40,16 +42,29 @@ class TaskRecord:
     works: tuple[ConcreteWork, ...]
     shape: str  # shape_key of the task
     rank: Rank
+    path_s: float  # critical path from its start, or its checkpoint, to the end of its request, every task alone
+    lone_s: float  # seconds of it alone on one device, from its start or its checkpoint
     share_s: float  # device seconds it is expected to cost when it shares batches
     missing: int  # tasks of plan.after that are not done
     state: TaskState = TaskState.WAITING
     attempt: int = 1  # attempt that runs now or will run next
     batch: BatchId | None = None  # the batch it runs in; None exactly when it is not DISPATCHED or STOPPING
+    checkpoint: Checkpoint | None = None  # where it goes on; control owns its tensors until the task ends
     lost: int = 0  # batches in which it lost its executor
     lost_alone: int = 0  # of those, batches of this task only
     failed_alone: int = 0  # attempts that failed in a batch of this task only
     is_alone: bool = False  # must not share a batch any more
     avoid: ExecutorId | None = None  # executor that is not to run it while there is another
+
+    @property
+    def latest_end_s(self) -> float:
+        """When it has to end for its request to be in time; of a best-effort one by the soft deadline."""
+        return self.request.due_s - self.path_s + self.lone_s
+
+    @property
+    def steps(self) -> int:
+        """Steps of its loop that are left; 0 without a loop."""
+        return max((work.trips for work in self.works if work.is_step), default=0)
 
     @property
     def needs(self) -> Needs:
@@ -68,6 +83,7 @@ class RequestRecord:
     facts: PlanFacts
     number: int  # of arrival, from 1
     due_s: float  # deadline on control's clock; of a best-effort request the soft one, see scheduling.py
+    rank_due_s: float  # the same, moved by what its tenant had; only the order of ready tasks goes by it
     path_s: float  # critical path, every task alone
     scalars: dict[str, Scalar]
     tasks: dict[str, TaskRecord] = field(default_factory=dict)  # by PlanTask.name, in plan order
@@ -99,8 +115,11 @@ class ExecutorRecord:
     replicas: dict[ModelId, ReplicaRecord] = field(default_factory=dict)
     weight_bytes: int = 0  # of all replicas
     activation_bytes: int = 0  # reserved by the batch in flight
-    batch: BatchId | None = None  # in flight; None: idle
+    can_step: bool = False  # it obeys Join and Yield
+    max_degree: int = 1  # devices, itself included, that may share a batch led by it
+    batch: BatchId | None = None  # in flight, led or helped with; None: idle
     free_at_s: float = 0.0  # predicted end of the batch in flight
+    laxity_s: float | None = None  # of the batch it leads, while that could yield; None: it cannot
 
     @property
     def free_bytes(self) -> int:
@@ -114,6 +133,7 @@ class ModelRecord:
     demand: int = 0  # tasks not ended whose program needs it
     idle_holders: SortedKeys[tuple[ExecutorId]] = field(default_factory=SortedKeys)
     busy_holders: SortedKeys[tuple[float, ExecutorId]] = field(default_factory=SortedKeys)  # (free_at_s, id)
+    lax_holders: SortedKeys[tuple[float, ExecutorId]] = field(default_factory=SortedKeys)  # (-laxity_s, id)
 
     @property
     def replicas(self) -> int:
@@ -125,10 +145,29 @@ class BatchRecord:
     """A dispatch that the executor has not finished."""
 
     id: BatchId
-    executor: ExecutorId
-    tasks: dict[TaskId, TaskRecord]  # as dispatched; those that ended stay
+    executor: ExecutorId  # leads it
+    group: GroupKey  # of its tasks
+    tasks: dict[TaskId, TaskRecord]  # as dispatched, and those that joined; those that ended stay
     predicted: dict[str, float]  # uncorrected compute seconds by work key
     run_s: float  # predicted from its start to its end
+    limit: int = 1  # tasks that are worth running together
+    layout: Layout = WHOLE
+    speedup: float = 1.0  # of the layout, over one device
+    helpers: tuple[ExecutorId, ...] = ()  # that live
+    pace: Pace | None = None  # None: it has no loop
+    is_yielding: bool = False  # it was ordered to leave its loop
+    yields_to: GroupKey | None = None  # the group that it was ordered to yield for
+    joined: set[TaskId] = field(default_factory=set)  # tasks that joined later, perhaps too late
     seen: set[tuple[TaskId, int]] = field(default_factory=set)  # (task, attempt) whose ends were reported
     lacks: set[ModelId] = field(default_factory=set)  # models it needs whose load failed
-    is_whole: bool = True  # every end so far was "done", so that its time says something about the profile
+    is_whole: bool = True  # its roster never changed and every end was "done": its time tells about the profile
+
+    @property
+    def group_models(self) -> tuple[ModelId, ...]:
+        """What its program needs."""
+        return next(iter(self.tasks.values())).program.models
+
+    @property
+    def running(self) -> list[TaskRecord]:
+        """Its tasks that have not ended."""
+        return [task for task in self.tasks.values() if task.batch == self.id]

@@ -5,6 +5,7 @@ seen before. Anything else that brings tensors is released, once: (batch, task, 
 seen.
 """
 
+from brickwork.control import rosters
 from brickwork.control.events import BatchReported, ExecutorLost
 from brickwork.control.lifecycle import move
 from brickwork.control.memory import need_bytes
@@ -34,6 +35,8 @@ def report(turn: Turn, event: BatchReported) -> None:
             _end(turn, batch, task, end)
     if event.is_last:
         _close(turn, batch, event.compute_s)
+    else:
+        rosters.shrink(turn, batch, [end.task_id for end in event.ends])
 
 
 def lose(turn: Turn, event: ExecutorLost) -> None:
@@ -43,16 +46,17 @@ def lose(turn: Turn, event: ExecutorLost) -> None:
     if executor is None:
         return
     models = tuple(executor.replicas)
-    if (batch := state.batches.get(executor.batch) if executor.batch else None) is not None:
-        state.close_batch(batch)
+    batch = state.batches[executor.batch] if executor.batch else None
+    if batch is not None and batch.executor != executor.id:
+        state.drop_helper(batch, executor)  # its leader will miss it, and end the batch
+        batch, models = None, ()
+    if batch is not None:
+        _free(turn, batch)
     state.remove_executor(executor)
     state.ready.unpark_for(executor.id, models)
-    if batch is None:
-        return
-    for task in _still_running(batch):
-        task.lost += 1
-        task.lost_alone += len(batch.tasks) == 1
-        _end_badly(turn, batch, task, f"executor {executor.id} was lost ({event.reason})", lost_executor=True)
+    if batch is not None:
+        for task in batch.running:
+            _end_bereft(turn, batch, task, f"executor {executor.id} was lost ({event.reason})")
 
 
 def _report_late(turn: Turn, event: BatchReported) -> None:
@@ -78,6 +82,10 @@ def _end(turn: Turn, batch: BatchRecord, task: TaskRecord, end: TaskEnd) -> None
         _end_stopped(turn, task)
     elif end.status == "done" and len(end.outputs) == len(task.plan.results):
         _finish(turn, task, end)
+    elif end.status == "yielded" and rosters.pause(turn, batch, task, end):
+        batch.is_whole = False
+    elif end.status == "bereft":
+        _end_bereft(turn, batch, task, end.error or "a helper was lost")
     else:
         turn.release(list(end.outputs), task.request.id, "the task did not end well")
         _end_badly(turn, batch, task, _complaint(task, end))
@@ -108,6 +116,13 @@ def _end_stopped(turn: Turn, task: TaskRecord) -> None:
     settle(turn, task.request)
 
 
+def _end_bereft(turn: Turn, batch: BatchRecord, task: TaskRecord, error: str) -> None:
+    """The task lost its executor, or one that helped."""
+    task.lost += 1
+    task.lost_alone += len(batch.tasks) == 1
+    _end_badly(turn, batch, task, error, lost_executor=True)
+
+
 def _end_badly(turn: Turn, batch: BatchRecord, task: TaskRecord, error: str, lost_executor: bool = False) -> None:
     """A task failed, or lost its executor: it runs again, or its request fails."""
     batch.is_whole = False
@@ -134,16 +149,24 @@ def _has_other(turn: Turn, task: TaskRecord, executor: ExecutorId) -> bool:
     return any(need_bytes(turn, task, other.device) <= other.memory_bytes for other in others)
 
 
-def _still_running(batch: BatchRecord) -> list[TaskRecord]:
-    return [task for task in batch.tasks.values() if task.batch == batch.id]
-
-
 def _close(turn: Turn, batch: BatchRecord, compute_s: float) -> None:
-    """The executor has nothing left of the batch: learn from its time, and let the executor be used again."""
-    state, executor = turn.state, turn.state.executors[batch.executor]
-    state.close_batch(batch)
-    state.ready.unpark_for(executor.id, executor.replicas)
-    for task in _still_running(batch):
-        _end_badly(turn, batch, task, f"Executor {executor.id} ended batch {batch.id} without reporting {task.id}.")
-    if batch.is_whole:
-        state.correction.learn(executor.device, batch.predicted, compute_s)
+    """The executor has nothing left of the batch: learn from its time, and let its executors be used again."""
+    state, leader = turn.state, turn.state.executors[batch.executor]
+    _free(turn, batch)
+    for task in batch.running:
+        if task.id in batch.joined and task.state is TaskState.DISPATCHED:
+            task.attempt += 1
+            move(turn, task, Trigger.YIELD, f"batch {batch.id} had ended before it could join")
+        else:
+            _end_badly(turn, batch, task, f"Executor {leader.id} ended batch {batch.id} without reporting {task.id}.")
+    if batch.is_whole and not batch.joined and not batch.layout.devices > 1:
+        state.correction.learn(leader.device, batch.predicted, compute_s)
+
+
+def _free(turn: Turn, batch: BatchRecord) -> None:
+    """The executors of a batch are idle again: whoever waits for one of them, or for what it holds, is looked at."""
+    crew = turn.state.crew(batch)
+    turn.state.close_batch(batch)
+    for executor in crew:
+        turn.state.ready.unpark_for(executor.id, executor.replicas)
+    turn.has_freed = True

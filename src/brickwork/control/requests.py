@@ -141,7 +141,7 @@ def _instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
     path_s = max(paths_s.values(), default=0.0)
     given_s = request.slo.deadline_s
     due_s = soft_deadline_s(turn.now_s, path_s) if given_s is None else turn.now_s + given_s
-    record = RequestRecord(request.id, request, facts, turn.state.next_request_number(), due_s, path_s, scalars)
+    record = RequestRecord(request.id, request, facts, turn.state.next_request_number(), due_s, due_s, path_s, scalars)
     for position, task in enumerate(plan.tasks):
         program, shape = facts.programs[task.program], shape_key(plan, task, scalars)
         limit = (
@@ -155,6 +155,8 @@ def _instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
             works=works[task.name],
             shape=shape,
             rank=turn.policies.rank(due_s, paths_s[task.name], record.number, position),
+            path_s=paths_s[task.name],
+            lone_s=lone_s[task.name],
             share_s=turn.estimate.equal_batch_s(turn.device, works[task.name], limit) / limit,
             missing=len(task.after),
         )

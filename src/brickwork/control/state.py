@@ -4,8 +4,10 @@ The methods here keep each index true while one fact changes; they decide nothin
 again from the records alone (`check.py`), after every event in tests and simulations.
 """
 
+from math import inf
 from typing import TypeVar
 
+from brickwork.compiler.instance import ConcreteWork
 from brickwork.compiler.plan import Plan
 from brickwork.control import check
 from brickwork.control.facts import PlanFacts
@@ -14,6 +16,7 @@ from brickwork.control.ready import ReadyQueue
 from brickwork.control.records import (
     BatchRecord,
     ExecutorRecord,
+    GroupKey,
     ModelRecord,
     ReplicaRecord,
     RequestRecord,
@@ -53,6 +56,12 @@ class State:
         self.idle_by_budget: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-memory bytes, id) of the idle
         self.by_budget: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-memory bytes, id) of all
         self.busy_by_free_at: SortedKeys[tuple[float, ExecutorId]] = SortedKeys()  # (free_at_s, id) of the busy
+        self.busy_by_laxity: SortedKeys[tuple[float, ExecutorId]] = (
+            SortedKeys()
+        )  # (-laxity, id) of those that may yield
+        self.pressed: dict[GroupKey, dict[BatchId, None]] = {}  # batches that yield for a group, by group
+        self.wide: dict[BatchId, None] = {}  # batches on several devices that were not ordered to yield
+        self.joinable: dict[GroupKey, dict[BatchId, None]] = {}  # batches that take further rows, by group
         self.largest_seen_bytes = 0  # largest budget of any executor so far
         self.devices: dict[str, int] = {}  # device -> executors that have it
 
@@ -116,6 +125,15 @@ class State:
     def remember_finished(self, request_id: RequestId) -> None:
         _remember(self.finished, request_id, None)
 
+    def keep_progress(self, task: TaskRecord, works: tuple[ConcreteWork, ...], gained: float) -> None:
+        """The task has a checkpoint: `works` are left of it, which take less by the share `gained` of its time."""
+        gained_s, gained_share_s = gained * task.lone_s, gained * task.share_s
+        task.works = works
+        task.path_s -= gained_s
+        task.lone_s -= gained_s
+        task.share_s -= gained_share_s
+        self._add_work(task, -gained_share_s)
+
     def _add_work(self, task: TaskRecord, share_s: float) -> None:
         self.work_s += share_s
         if task.request.has_deadline:
@@ -166,27 +184,84 @@ class State:
             return 0.0
         return max(0.0, self.busy_by_free_at.first(1)[0][0] - now_s)
 
-    def expect_free_at(self, executor: ExecutorRecord, free_at_s: float) -> None:
-        """Correct the predicted end of the batch in flight."""
-        self._unindex(executor)
-        executor.free_at_s = free_at_s
-        self._index(executor)
+    def crew(self, batch: BatchRecord) -> list[ExecutorRecord]:
+        """The executors of a batch, its leader first."""
+        return [self.executors[executor] for executor in (batch.executor, *batch.helpers)]
 
     def start_batch(self, batch: BatchRecord, free_at_s: float, activation_bytes: int) -> None:
-        executor = self.executors[batch.executor]
-        self._unindex(executor)
+        """Its executors are busy from here on."""
         self.batches[batch.id] = batch
-        executor.batch, executor.free_at_s, executor.activation_bytes = batch.id, free_at_s, activation_bytes
-        self._index(executor)
+        for executor in self.crew(batch):
+            self._unindex(executor)
+            executor.batch, executor.free_at_s, executor.activation_bytes = batch.id, free_at_s, activation_bytes
+            executor.laxity_s = self._laxity_s(batch, free_at_s) if executor.id == batch.executor else None
+            self._index(executor)
+        self._offer(batch)
+
+    def expect_free_at(self, batch: BatchRecord, free_at_s: float, activation_bytes: int | None = None) -> None:
+        """Correct the predicted end of a batch in flight, after its roster or its start changed."""
+        for executor in self.crew(batch):
+            self._unindex(executor)
+            executor.free_at_s = free_at_s
+            if activation_bytes is not None:
+                executor.activation_bytes = activation_bytes
+            if executor.id == batch.executor:
+                executor.laxity_s = self._laxity_s(batch, free_at_s)
+            self._index(executor)
+        self._offer(batch)
 
     def close_batch(self, batch: BatchRecord) -> None:
-        """The executor is done with the batch, or gone; it is idle from here on."""
-        executor = self.executors[batch.executor]
-        self._unindex(executor)
+        """The executors are done with the batch, or gone; they are idle from here on."""
+        for executor in self.crew(batch):
+            self._unindex(executor)
+            executor.batch, executor.activation_bytes, executor.laxity_s = None, 0, None
+            self._index(executor)
+        self._withdraw(batch)
+        if batch.yields_to is not None:
+            _discard(self.pressed, batch.yields_to, batch.id)
         del self.batches[batch.id]
-        executor.batch, executor.activation_bytes = None, 0
-        self._index(executor)
         self._remember_batch(batch.id, batch.seen)
+
+    def drop_helper(self, batch: BatchRecord, executor: ExecutorRecord) -> None:
+        """A helper is lost: it no longer belongs to the batch, which its leader will end."""
+        self._unindex(executor)
+        executor.batch, executor.activation_bytes = None, 0
+        batch.helpers = tuple(helper for helper in batch.helpers if helper != executor.id)
+        self._index(executor)
+
+    def order_yield(self, batch: BatchRecord, beneficiary: GroupKey, free_at_s: float) -> None:
+        """The batch will leave its loop for a group: nobody joins it, and nobody asks it again."""
+        batch.is_yielding = True
+        batch.yields_to = beneficiary
+        self.pressed.setdefault(beneficiary, {})[batch.id] = None
+        self.expect_free_at(batch, free_at_s)
+
+    def _laxity_s(self, batch: BatchRecord, free_at_s: float) -> float | None:
+        """How much later the batch may end; inf when it has no deadline left to miss; None when it cannot yield."""
+        if batch.pace is None or batch.is_yielding or not self.executors[batch.executor].can_step:
+            return None
+        laxities_s = [inf]
+        for task in batch.running:
+            laxity_s = task.latest_end_s - free_at_s
+            if not task.request.has_deadline:
+                laxities_s.append(max(0.0, laxity_s))  # past its soft deadline it runs to its end
+            elif laxity_s >= 0.0:
+                laxities_s.append(laxity_s)
+        return min(laxities_s)
+
+    def _offer(self, batch: BatchRecord) -> None:
+        """Enter the batch where those look that want to join it, or want its helpers."""
+        self._withdraw(batch)
+        if self.executors[batch.executor].laxity_s is None:
+            return
+        if batch.helpers:
+            self.wide[batch.id] = None
+        elif not batch.group[2] and len(batch.running) < batch.limit:  # in a lane of its own nobody joins
+            self.joinable.setdefault(batch.group, {})[batch.id] = None
+
+    def _withdraw(self, batch: BatchRecord) -> None:
+        self.wide.pop(batch.id, None)
+        _discard(self.joinable, batch.group, batch.id)
 
     def seen_ends(self, batch: BatchId) -> set[tuple[TaskId, int]] | None:
         """Ends already reported of a batch that is not in flight; None when it is too old to know."""
@@ -206,11 +281,16 @@ class State:
             self.idle_by_budget.add((-executor.memory_bytes, executor.id))
         else:
             self.busy_by_free_at.add((executor.free_at_s, executor.id))
+            if executor.laxity_s is not None:
+                self.busy_by_laxity.add((-executor.laxity_s, executor.id))
         for model in executor.replicas:
+            record = self.models[model]
             if executor.batch is None:
-                self.models[model].idle_holders.add((executor.id,))
+                record.idle_holders.add((executor.id,))
             else:
-                self.models[model].busy_holders.add((executor.free_at_s, executor.id))
+                record.busy_holders.add((executor.free_at_s, executor.id))
+                if executor.laxity_s is not None:
+                    record.lax_holders.add((-executor.laxity_s, executor.id))
 
     def _unindex(self, executor: ExecutorRecord) -> None:
         if executor.batch is None:
@@ -218,11 +298,16 @@ class State:
             self.idle_by_budget.remove((-executor.memory_bytes, executor.id))
         else:
             self.busy_by_free_at.remove((executor.free_at_s, executor.id))
+            if executor.laxity_s is not None:
+                self.busy_by_laxity.remove((-executor.laxity_s, executor.id))
         for model in executor.replicas:
+            record = self.models[model]
             if executor.batch is None:
-                self.models[model].idle_holders.remove((executor.id,))
+                record.idle_holders.remove((executor.id,))
             else:
-                self.models[model].busy_holders.remove((executor.free_at_s, executor.id))
+                record.busy_holders.remove((executor.free_at_s, executor.id))
+                if executor.laxity_s is not None:
+                    record.lax_holders.remove((-executor.laxity_s, executor.id))
 
     def _forget_model(self, model: ModelId) -> None:
         record = self.models[model]
@@ -238,3 +323,11 @@ def _remember(ring: dict[K, V], key: K, value: V) -> K | None:
     oldest = next(iter(ring))
     del ring[oldest]
     return oldest
+
+
+def _discard(index: dict[K, dict[BatchId, None]], key: K, batch: BatchId) -> None:
+    """Take a batch out of an index that keeps no empty entries."""
+    if (found := index.get(key)) is not None:
+        found.pop(batch, None)
+        if not found:
+            del index[key]

@@ -1,9 +1,10 @@
 """The life cycle of a task: every state, every transition, nothing else.
 
 A task is WAITING until its inputs exist, READY until it is part of a batch, DISPATCHED until an executor reports its
-end or dies. A task that is no longer wanted is CANCELLED at once, or STOPPING while an executor still has it. What
-happens around a transition (indexes, values, orders) is in `lifecycle.py`; when, in the rest of this room. The diagram
-of docs/concepts/control.md is the output of `diagram()`.
+end or dies, or reports that it has left its loop at a step boundary: then it is READY again, with a checkpoint. A task
+that is no longer wanted is CANCELLED at once, or STOPPING while an executor still has it. What happens around a
+transition (indexes, values, orders) is in `lifecycle.py`; when, in the rest of this room. The diagram of
+docs/concepts/control.md is the output of `diagram()`.
 """
 
 from enum import StrEnum
@@ -27,6 +28,7 @@ class Trigger(StrEnum):
     ENABLE = "inputs complete"
     DISPATCH = "joins a batch"
     FINISH = "results reported"
+    YIELD = "left at a step boundary"
     RETRY = "executor lost or task failed, again"
     GIVE_UP = "no attempt left"
     STOP = "not wanted, running"
@@ -41,6 +43,7 @@ TABLE: dict[tuple[TaskState, Trigger], TaskState] = {
     (TaskState.READY, Trigger.GIVE_UP): TaskState.FAILED,
     (TaskState.READY, Trigger.CANCEL): TaskState.CANCELLED,
     (TaskState.DISPATCHED, Trigger.FINISH): TaskState.DONE,
+    (TaskState.DISPATCHED, Trigger.YIELD): TaskState.READY,
     (TaskState.DISPATCHED, Trigger.RETRY): TaskState.READY,
     (TaskState.DISPATCHED, Trigger.GIVE_UP): TaskState.FAILED,
     (TaskState.DISPATCHED, Trigger.STOP): TaskState.STOPPING,

@@ -21,6 +21,7 @@ class Turn:
     device: str  # type that most executors are of, for estimates made before a place is chosen
     event: str  # the event in a few words; every cause begins with it
     actions: list[Action] = field(default_factory=list)
+    has_freed: bool = False  # an executor has become idle in this turn
 
     def why(self, reason: str) -> str:
         """The cause of an action: the event, and what followed from it."""

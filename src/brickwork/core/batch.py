@@ -11,7 +11,7 @@ from brickwork.core.tensor import TensorHandle
 class Checkpoint:
     """Where a loop was left at a step boundary: all that goes on needs beside the task's arguments."""
 
-    step: int  # the next one to take
+    step: int  # steps of the loop that were taken so far
     carries: tuple[TensorHandle, ...]  # in the order of Loop.carries
 
 
@@ -20,7 +20,7 @@ class TaskRun:
     """One task of a batch, with everything its program needs. Its handles stay leased by whoever gave the order.
 
     A run with a checkpoint computes what stands before the loop again (noise and other arithmetic), takes the carries
-    from the checkpoint, and goes on at its step.
+    from the checkpoint, and goes on after its steps.
     """
 
     task_id: TaskId
@@ -59,4 +59,4 @@ class TaskEnd:
     status: str  # "done" | "failed" | "stopped" | "yielded" | "bereft" (a helper was lost)
     outputs: tuple[TensorHandle, ...] = ()  # of a done one, in the order of Program.results; of a yielded one, carries
     error: str = ""  # one sentence that names node, model and cause
-    step: int = 0  # of a yielded one: the next step to take
+    step: int = 0  # of a yielded one: steps of its loop that were taken so far, earlier dispatches included

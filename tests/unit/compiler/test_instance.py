@@ -73,7 +73,7 @@ def test_work_of_a_request(plans: dict[str, Plan]) -> None:
     values = scalars(plan, steps=7)
     (work,) = task_work(plan, task(plan, "denoise"), values)
     profile = next(spec.profile for spec in plan.models if spec.kind == "sd3_transformer")
-    assert work == ConcreteWork(f"{profile}/sd3.predict", "1x4x8x8", rows=2, trips=7)
+    assert work == ConcreteWork(f"{profile}/sd3.predict", "1x4x8x8", rows=2, trips=7, is_step=True)
     (alone,) = task_work(plan, task(plan, "denoise"), scalars(plan, guidance=1.0))
     assert alone.rows == 1, "without guidance there is one row"
     assert task_work(plan, task(plan, "clip"), values)[0].shape == "1x12x32"

@@ -1,0 +1,120 @@
+"""Over which devices a task is spread: the layouts that are possible now, and the helpers that each would take.
+
+Only a task that runs alone in its batch is spread, since wide layouts are for devices that nobody else wants. Helpers
+are idle executors of the leader's device type and host: holders of the models first, then those with room for them.
+Which layout is taken is the policy's choice (`parallelism.py`).
+"""
+
+from dataclasses import dataclass
+
+from brickwork.control.parallelism import Choice, SpreadView
+from brickwork.control.records import ExecutorRecord, TaskRecord
+from brickwork.control.turn import Turn
+from brickwork.core.batch import WHOLE, Layout
+from brickwork.core.model import ModelSpec
+
+MAX_LOOKED_AT = 16
+"""Idle executors that are looked at for helpers, of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gang:
+    """A layout with the executors that help the leader, in the order of `Dispatch.helpers`."""
+
+    layout: Layout
+    helpers: tuple[ExecutorRecord, ...]
+    start_s: float  # until all of them hold what they need
+
+
+def spread(turn: Turn, task: TaskRecord, leader: ExecutorRecord, start_s: float) -> Gang:
+    """The layout for a task that is about to start alone on `leader`.
+
+    start_s     until the leader holds the models and inputs
+    """
+    alone = Gang(WHOLE, (), start_s)
+    gangs = [alone, *_gangs(turn, task, leader, start_s)]
+    if len(gangs) == 1:
+        return alone
+    device, estimate = leader.device, turn.estimate
+    choices = [Choice(gang.layout, gang.start_s, estimate.layout_s(device, task.works, gang.layout)) for gang in gangs]
+    ready = turn.state.ready
+    others_wait = len(ready.groups) > 1 or any(group.size > 1 for group in ready.groups.values())
+    layout = turn.policies.spread(SpreadView(slack_s(turn, task), others_wait, choices))
+    return next(gang for gang in gangs if gang.layout == layout)
+
+
+def wider(turn: Turn, task: TaskRecord, leader: ExecutorRecord, gang: int, left: float, step_s: float) -> bool:
+    """Would a task that runs with `gang` devices be spread over more, now that others are idle?
+
+    left      steps it has left
+    step_s    seconds of one as it runs now; one passes before it can change
+    """
+    device, estimate, idle = leader.device, turn.estimate, len(turn.state.idle_by_free)
+    now = Choice(Layout(gang), 0.0, left * step_s)
+    choices = [now]
+    for wide in layouts(turn, task, device):
+        if gang < wide.devices <= min(gang + idle, leader.max_degree):
+            choices.append(Choice(wide, step_s, (left - 1.0) * estimate.step_s(device, task.works, 1, wide)))
+    if len(choices) == 1:
+        return False
+    return turn.policies.spread(SpreadView(slack_s(turn, task), False, choices)) != now.layout
+
+
+def layouts(turn: Turn, task: TaskRecord, device: str) -> list[Layout]:
+    """The layouts on several devices that are worth anything for the task."""
+    return turn.estimate.layouts(device, task.program.id, task.shape, task.works, task.needs.apart)
+
+
+def slack_s(turn: Turn, task: TaskRecord) -> float | None:
+    """Seconds from now within which a task has to end; None when its request has no deadline."""
+    return task.latest_end_s - turn.now_s if task.request.has_deadline else None
+
+
+def helper_models(task: TaskRecord, layout: Layout, index: int) -> tuple[ModelSpec, ...]:
+    """What the helper at `index` of the gang has to hold."""
+    if index < layout.degree - 1:
+        return task.needs.models
+    profiles = {key.rpartition("/")[0] for key in layout.apart}
+    return tuple(model for model in task.needs.models if model.profile in profiles)
+
+
+def _gangs(turn: Turn, task: TaskRecord, leader: ExecutorRecord, start_s: float) -> list[Gang]:
+    may = leader.max_degree > 1 and task.steps > 0 and not task.group[2]
+    if not may or len(turn.state.idle_by_free) < 2:
+        return []
+    wides = layouts(turn, task, leader.device)
+    most = max((wide.devices for wide in wides), default=1)
+    found = _helpers(turn, task, leader, min(most, leader.max_degree) - 1) if wides else []
+    gangs = []
+    for wide in wides:
+        if wide.devices - 1 <= len(found) and wide.devices <= leader.max_degree:
+            taken = found[: wide.devices - 1]
+            loads_s = [_load_s(turn, each, helper_models(task, wide, k)) for k, each in enumerate(taken)]
+            gangs.append(Gang(wide, tuple(taken), max(start_s, *loads_s)))
+    return gangs
+
+
+def _helpers(turn: Turn, task: TaskRecord, leader: ExecutorRecord, count: int) -> list[ExecutorRecord]:
+    """Up to `count` idle executors that could help, holders of the models first."""
+    state, needs = turn.state, task.needs
+    holders = [key[0] for key in state.models[needs.heaviest[0]].idle_holders.first(MAX_LOOKED_AT)]
+    roomy = [key[1] for key in state.idle_by_free.first(MAX_LOOKED_AT)]
+    found: list[ExecutorRecord] = []
+    for executor_id in dict.fromkeys(holders + roomy):
+        executor = state.executors[executor_id]
+        if len(found) < count and executor is not leader and _fits(turn, task, leader, executor):
+            found.append(executor)
+    return found
+
+
+def _fits(turn: Turn, task: TaskRecord, leader: ExecutorRecord, executor: ExecutorRecord) -> bool:
+    """Could the executor help the leader without unloading anything?"""
+    if (executor.device, executor.host) != (leader.device, leader.host) or not executor.can_step:
+        return False
+    absent = sum(model.weight_bytes for model in task.needs.models if model.id not in executor.replicas)
+    return absent + turn.estimate.activation_bytes(executor.device, task.works, 1) <= executor.free_bytes
+
+
+def _load_s(turn: Turn, executor: ExecutorRecord, models: tuple[ModelSpec, ...]) -> float:
+    absent = [model for model in models if model.id not in executor.replicas]
+    return sum(turn.estimate.load_s(executor.device, model) for model in absent)
