@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
 
-
 MAX_SPANS = 20_000
 """Spans kept: some 1,000 requests of twelve steps, as many as the story tells of; 6 MB."""
 
