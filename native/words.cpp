@@ -1,4 +1,4 @@
-// brickwork._native: 64-bit atomic words on a buffer that several processes map.
+// 64-bit atomic words on a buffer that several processes map.
 //
 // This is the one primitive that Python lacks and the tensor pool needs. What the bits of a word mean is decided
 // in Python (brickwork/data/blocks.py); nothing here knows blocks, tensors or holders.
@@ -76,8 +76,7 @@ class Words {
 
 }  // namespace
 
-NB_MODULE(_native, m) {
-  m.doc() = "64-bit atomic words on a mapped buffer.";
+void bind_words(nb::module_& m) {
   nb::class_<Words>(m, "Words", "`count` 64-bit words at `offset` of a writable buffer; every access is atomic.")
       .def(nb::init<nb::handle, size_t, size_t>(), nb::arg("buffer"), nb::arg("offset"), nb::arg("count"))
       .def("__len__", &Words::size)

@@ -19,8 +19,9 @@ from typing import Any, NoReturn
 
 from brickwork.core.errors import OutOfSpace
 from brickwork.core.tensor import TensorHandle, TensorSpec
-from brickwork.data.arena import Arena
-from brickwork.data.tensors import Lease, TensorStore
+from brickwork.data.keeper import Segments, open_store
+from brickwork.data.tensors import TensorStore
+from brickwork.data.views import Lease
 
 
 def handle_from(fields: dict[str, Any]) -> TensorHandle:
@@ -65,7 +66,7 @@ def churn(store: TensorStore, seed: int) -> NoReturn:
     """Fill blocks with a value of our own and find it again, forever."""
     draw = random.Random(seed)
     while True:
-        size = draw.choice((100, 4096, 5000, 65536))
+        size = draw.choice((100, 4096, 5000, 20000, 65536))
         spec = TensorSpec((size,), "uint8")
         fill = bytes([draw.randrange(256)]) * size
         try:
@@ -79,7 +80,7 @@ def churn(store: TensorStore, seed: int) -> NoReturn:
 
 
 def main(fd: int, number: int) -> None:
-    store = TensorStore(Arena(fd), number)
+    store = open_store(Segments(fd), number)
     leases: list[Lease] = []
     for line in sys.stdin:
         order = json.loads(line)

@@ -133,7 +133,7 @@ class Slots:
             memory_bytes=shape.memory_bytes,
         )
         try:
-            await self._fleet.launch(executor, asdict(config), {"arena_fd": self._keeper.fd})
+            await self._fleet.launch(executor, asdict(config), self._keeper.segments.named())
         except LaunchError as error:
             self._exited(executor, str(error))
 

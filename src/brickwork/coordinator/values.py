@@ -75,15 +75,15 @@ def output_types(plan: Plan) -> dict[str, Type]:
 
 
 def put_array(store: TensorStore, array: np.ndarray) -> TensorHandle:
-    """Copy an array into the arena; this process holds a lease on it."""
+    """Copy an array into the arena, as new work: room for a result is left. This process holds a lease on it."""
     array = np.ascontiguousarray(array)
-    return store.put(array.data, TensorSpec(array.shape, str(array.dtype)))
+    return store.put(array.data, TensorSpec(array.shape, str(array.dtype)), spare_bytes=store.result_credit_bytes)
 
 
 def output_of(store: TensorStore, handle: TensorHandle, space: str) -> Any:
     """A result as the caller gets it: PIL image for space "image", key of a file for "artifact", else an array."""
     with store.get(handle) as lease:
-        array = np.frombuffer(lease.buffer, dtype=handle.spec.dtype).reshape(handle.spec.shape).copy()
+        array = lease.numpy().copy()
     if space == "image" and array.dtype == np.uint8:
         return Image.fromarray(array[0])
     if space == "artifact":

@@ -1,49 +1,81 @@
-"""Who owns a host's tensor memory: makes the arena, adopts results, reclaims what dead processes held.
+"""What a coordinator does with its host's tensor memory: makes it, numbers lives, adopts results, reclaims.
 
-For now the keeper lives in the coordinator's process; executors inherit `fd`. It has no thread and no socket.
+The memory's own truth lies in its shared words, so nothing here has to survive. A process of its own
+(keeper_process.py) guards the descriptors and what the dead left behind when a coordinator dies.
 """
 
 import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 
-from brickwork.core.errors import OutOfSpace
 from brickwork.core.tensor import TensorHandle
 from brickwork.data.arena import Arena, create_arena
 from brickwork.data.blocks import HOLDERS
 from brickwork.data.layout import DEFAULT_ARENA_BYTES
+from brickwork.data.spill import create_spill
 from brickwork.data.tensors import TensorStore
 
-KEEPER = 0
-"""The keeper's own holder number."""
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Descriptors of a host's tensor memory, closed on exec; pass them to a child explicitly (pass_fds, SCM_RIGHTS).
+
+    They are those of `Keeper` until it is closed.
+    """
+
+    arena: int
+    spill: int | None = None
+
+    def fds(self) -> tuple[int, ...]:
+        return (self.arena,) if self.spill is None else (self.arena, self.spill)
+
+    def named(self) -> dict[str, int]:
+        """By the fields of ExecutorConfig in which an executor finds them."""
+        return dict(zip(("arena_fd", "spill_fd"), self.fds(), strict=False))
 
 
 class Keeper:
-    """Makes an arena of `arena_bytes` (sparse: memory is taken as tensors are put) and owns it until `close`.
+    """This process's hand on its host's tensor memory, in the name of a holder number of its own.
 
-    fd        the arena, closed on exec; pass it to a child explicitly (pass_fds, SCM_RIGHTS)
-    store     the keeper's own access, as holder 0
+    arena_bytes    of memory (sparse: taken as tensors are put)
+    spill_bytes    of disk, used when memory is full; 0: none
+    spill_dir      where; None: the system's directory for temporary files
+    segments       of an existing keeper, to join it (then the sizes say nothing); they become this object's
+    host           a name instead of this host's, for tests of two hosts on one machine
+    raises         OutOfSpace when no spill file can be made
     """
 
-    def __init__(self, arena_bytes: int = DEFAULT_ARENA_BYTES):
-        self.fd = create_arena(arena_bytes)
-        self._arena = Arena(self.fd)
-        self.store = TensorStore(self._arena, KEEPER)
-        self._lives: set[int] = set()
+    def __init__(
+        self,
+        arena_bytes: int = DEFAULT_ARENA_BYTES,
+        spill_bytes: int = 0,
+        spill_dir: Path | None = None,
+        segments: Segments | None = None,
+        host: str | None = None,
+    ):
+        self.segments = segments or _create(arena_bytes, spill_bytes, spill_dir)
+        self.store = open_store(self.segments, host=host)
+        self._arenas = tuple(self.store.arenas.values())
+        self._lives = self._arenas[0].lives
+        self._is_closed = False
+
+    @property
+    def fd(self) -> int:
+        """The arena's descriptor."""
+        return self.segments.arena
 
     def next_holder(self) -> int:
-        """A number for a new executor life, until `free_holder`.
+        """Claim a number for a process that is about to be started; it signs with it (`open_store`).
 
         raises    OutOfSpace when all are taken: one arena serves so many processes at once
         """
-        free = [holder for holder in range(1, HOLDERS) if holder not in self._lives]
-        if not free:
-            raise OutOfSpace(f"An arena serves {HOLDERS - 1} executors at once. Stop one, or start fewer.")
-        self._lives.add(free[0])
-        return free[0]
+        return self._lives.claim(self.store.holder)
 
     def free_holder(self, holder: int) -> int:
-        """Reclaim what a dead life held and give its number back. Returns how many blocks that were."""
+        """Reclaim what a dead life held and give its number back. Returns how many tensors that were."""
         count = self.reclaim(holder)
-        self._lives.discard(holder)
+        self._lives.free(holder)
         return count
 
     def adopt(self, handle: TensorHandle, from_holder: int) -> None:
@@ -56,17 +88,48 @@ class Keeper:
 
         raises    ValueError for the keeper's own number
         """
-        if not KEEPER < holder < HOLDERS:
-            raise ValueError(f"holder: {holder} is not an executor's (1..{HOLDERS - 1})")
-        return sum(self._arena.table.reclaim(size_class, holder) for size_class in self._arena.layout.classes)
+        if not 0 <= holder < HOLDERS or holder == self.store.holder:
+            raise ValueError(f"holder: {holder} is not another process's (0..{HOLDERS - 1}, not {self.store.holder})")
+        return sum(arena.table.reclaim(holder) for arena in self._arenas)
 
     def leaked(self) -> list[tuple[int, tuple[int, ...]]]:
-        """Blocks that somebody holds, with their holders. After all requests ended it should be empty."""
-        classes = self._arena.layout.classes
-        return [item for size_class in classes for item in self._arena.table.held(size_class).items()]
+        """Blocks that begin a tensor which somebody holds, with its holders. Empty after all requests ended."""
+        return [item for arena in self._arenas for item in arena.table.held().items()]
 
     def close(self) -> None:
-        """Close the descriptor. The memory goes when the last process that maps it does."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        """Give the own number back and close the descriptors. The memory goes when the last process that maps it
+        does."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for arena in self._arenas:
+            arena.table.reclaim(self.store.holder)
+        self._lives.free(self.store.holder)
+        for fd in self.segments.fds():
+            os.close(fd)
+
+
+def open_store(segments: Segments, holder: int | None = None, host: str | None = None) -> TensorStore:
+    """Map a host's tensor memory.
+
+    holder    the number that a coordinator claimed for this process; None: a number of its own
+    raises    StaleHandle when the number is not claimed; OutOfSpace when none is free; ValueError for a descriptor
+              that is no arena
+    """
+    arena, *spill = (Arena(fd, host) for fd in segments.fds())
+    if holder is None:
+        holder = arena.lives.enter()
+    else:
+        arena.lives.sign(holder)
+    return TensorStore(arena, holder, *spill)
+
+
+def _create(arena_bytes: int, spill_bytes: int, spill_dir: Path | None) -> Segments:
+    arena = create_arena(arena_bytes)
+    if not spill_bytes:
+        return Segments(arena)
+    try:
+        return Segments(arena, create_spill(spill_dir or Path(tempfile.gettempdir()), spill_bytes))
+    except BaseException:
+        os.close(arena)
+        raise

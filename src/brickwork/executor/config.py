@@ -16,4 +16,5 @@ class ExecutorConfig:
     threads: int  # torch threads
     memory_bytes: int  # budget for weights
     arena_fd: int = -1  # memfd of the host's arena; the fleet sets the number under which the process has it
+    spill_fd: int = -1  # likewise, of the arena on disk; -1: there is none
     heartbeat_s: float = 0.25

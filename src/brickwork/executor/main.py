@@ -68,12 +68,12 @@ class Worker:
     """The main thread's half: everything that touches torch and the arena."""
 
     def __init__(self, config: ExecutorConfig, link: Link, stopped: set[tuple[int, str]]):
-        from brickwork.data.arena import Arena
-        from brickwork.data.tensors import TensorStore
+        from brickwork.data.keeper import Segments, open_store
         from brickwork.executor.residency import Residency
         from brickwork.executor.runner import Runner
 
-        store = TensorStore(Arena(config.arena_fd), config.holder)
+        segments = Segments(config.arena_fd, config.spill_fd if config.spill_fd >= 0 else None)
+        store = open_store(segments, config.holder)
         self._link = link
         self._residency = Residency(config.memory_bytes)
         self._runner = Runner(config.executor, os.getpid(), store, self._residency, link.send, stopped)

@@ -23,9 +23,7 @@ from brickwork.core.batch import TaskRun
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, TaskId
 from brickwork.core.request import Scalar
 from brickwork.core.tensor import TensorHandle
-from brickwork.data.arena import Arena
-from brickwork.data.keeper import Keeper
-from brickwork.data.tensors import TensorStore
+from brickwork.data.keeper import Keeper, open_store
 from brickwork.executor.residency import Residency
 from brickwork.executor.runner import Runner
 from brickwork.observe.spans import Span
@@ -50,7 +48,7 @@ class Bench:
         self._keeper = Keeper()
         self._residency = Residency(1 << 40)
         self._notices: list[Notice] = []
-        store = TensorStore(Arena(self._keeper.fd), 1)
+        store = open_store(self._keeper.segments, self._keeper.next_holder())
         self._runner = Runner(ExecutorId("measure"), os.getpid(), store, self._residency, self._notices.append, set())
         self.load_s = {model.id: self._residency.load(model) for model in plan.models}
 

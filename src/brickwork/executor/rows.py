@@ -6,7 +6,8 @@ from typing import Any
 from brickwork.compiler.plan import Program
 from brickwork.core.batch import TaskRun
 from brickwork.core.tensor import TensorHandle
-from brickwork.data.tensors import Lease, TensorStore
+from brickwork.data.tensors import TensorStore
+from brickwork.data.views import Lease
 from brickwork.executor.tensors import view
 
 

@@ -1,28 +1,50 @@
 """Between torch and the data engine: a tensor into the arena (one copy), a lease as a tensor (no copy)."""
 
-import warnings
+from collections.abc import Callable
+from time import monotonic, sleep
 
 import torch
 
+from brickwork.core.errors import OutOfSpace
 from brickwork.core.tensor import TensorHandle, TensorSpec
-from brickwork.data.tensors import Lease, TensorStore
+from brickwork.data.tensors import Allocation, TensorStore
+from brickwork.data.views import Lease
 
-warnings.filterwarnings("ignore", message="The given buffer is not writable")
+RESULT_WAIT_S = 10.0
+"""For room for a result: others release what they read within seconds, or the arena is too small for its load."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.05
 
 
-def put(store: TensorStore, tensor: torch.Tensor) -> TensorHandle:
-    """Copy `tensor` (any layout, CPU) into a block of the arena; this process holds a lease on it.
+def put(store: TensorStore, tensor: torch.Tensor, on_wait: Callable[[int], None] = lambda nbytes: None) -> TensorHandle:
+    """Copy `tensor` (any layout, CPU) into the arena; this process holds a lease on it.
 
-    raises    OutOfSpace when no block is free
+    on_wait    called once with the tensor's bytes when there is no room and a wait of at most RESULT_WAIT_S begins
+    raises     OutOfSpace when there was no room within that time
     """
     spec = TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-    allocation = store.allocate(spec)
+    allocation = _allocate(store, spec, on_wait)
     torch.frombuffer(allocation.buffer, dtype=tensor.dtype, count=tensor.numel()).copy_(tensor.reshape(-1))
     return allocation.handle
 
 
 def view(lease: Lease) -> torch.Tensor:
-    """The leased bytes as a tensor: read-only memory, valid until the lease is released."""
-    spec = lease.handle.spec
-    flat = torch.frombuffer(lease.buffer, dtype=getattr(torch, spec.dtype))
-    return flat.reshape(spec.shape)
+    """The leased bytes as a tensor in place; the lease lasts as long as it at least. The memory is read-only: a write
+    in place ends the process."""
+    return torch.from_dlpack(lease.tensor())
+
+
+def _allocate(store: TensorStore, spec: TensorSpec, on_wait: Callable[[int], None]) -> Allocation:
+    try:
+        return store.allocate(spec)
+    except OutOfSpace:
+        on_wait(spec.nbytes)
+    deadline_s, pause_s = monotonic() + RESULT_WAIT_S, FIRST_PAUSE_S
+    while True:
+        sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        try:
+            return store.allocate(spec)
+        except OutOfSpace:
+            if monotonic() > deadline_s:
+                raise

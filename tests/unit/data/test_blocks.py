@@ -1,66 +1,110 @@
-"""Goal: the word of a block through its lives, and foreign memory refused. Method: single steps by hand."""
+"""Goal: the words of a span through its lives, and foreign memory refused. Method: single steps by hand, and takers
+and droppers next to a model under Hypothesis."""
 
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from brickwork._native import Words
+from brickwork._native import Spans, Words
 from brickwork.data.arena import Arena, create_arena
 from brickwork.data.blocks import GENERATIONS, HOLDERS, BlockTable, holders_of
-from brickwork.data.layout import HEADER_WORDS, VERSION_WORD, WORD_BYTES, layout_of
+from brickwork.data.layout import VERSION_WORD, WORD_BYTES
 
-LAYOUT = layout_of(64 << 10)
-SMALL = LAYOUT.classes[0]
+BLOCKS = 128  # a span of 2 is large: taken from the top
 
 
-def table_of(first_word: int = 0) -> BlockTable:
-    words = Words(bytearray(LAYOUT.blocks * WORD_BYTES), 0, LAYOUT.blocks)
-    words.fetch_or(0, first_word)
-    return BlockTable(words, Words(bytearray(HEADER_WORDS * WORD_BYTES), 0, HEADER_WORDS))
+def table_of(first_word: int = 0, blocks: int = BLOCKS) -> BlockTable:
+    memory = bytearray(2 * blocks * WORD_BYTES)
+    lives = Words(memory, 0, blocks)
+    lives.fetch_or(0, first_word)
+    return BlockTable(lives, Spans(memory, 0, blocks))
 
 
 def test_generation_counts_lives_and_wraps_to_zero() -> None:
     table = table_of((GENERATIONS - 2) << HOLDERS)
     for generation in (GENERATIONS - 1, 0, 1):
-        assert table.take(SMALL, 5) == (0, generation)
-        assert table.held(SMALL) == {0: (5,)}
+        assert table.take(1, 5) == (0, generation, generation == GENERATIONS - 1)
+        assert table.held() == {0: (5,)}
         assert table.lease(0, (generation - 1) % GENERATIONS, 6) is None
         assert table.drop(0, generation, 5)
 
 
 def test_pass_on_is_one_change_that_only_the_holder_can_make() -> None:
     table = table_of()
-    block, generation = table.take(SMALL, 3) or (-1, -1)
+    block, generation, _ = table.take(1, 3) or (-1, -1, False)
     assert table.pass_on(block, generation, 4, 0) is None
     assert table.lease(block, generation, 39) is True
     assert table.pass_on(block, generation, 3, 0) is True
-    assert table.held(SMALL) == {0: (0, 39)}
+    assert table.held() == {0: (0, 39)}
     assert table.pass_on(block, generation, 39, 0) is False
-    assert table.held(SMALL) == {0: (0,)}
+    assert table.held() == {0: (0,)}
 
 
-def test_peak_is_the_most_blocks_at_once() -> None:
+def test_small_spans_grow_from_the_bottom_and_large_ones_from_the_top() -> None:
     table = table_of()
-    taken = [table.take(SMALL, 1) for _ in range(3)]
-    assert [block for block, _ in filter(None, taken)] == [0, 1, 2]
-    assert table.reclaim(SMALL, 1) == 3
-    assert table.take(SMALL, 1) == (0, 2)
-    assert table.peak(SMALL) == 3
+    assert [taken[0] for _ in range(3) if (taken := table.take(1, 1))] == [0, 1, 2]
+    assert [taken[0] for _ in range(2) if (taken := table.take(5, 1))] == [123, 118]
+    assert table.used() == (13, 13) and table.longest() == 115
+    assert table.reclaim(1) == 5
+    assert table.used() == (0, 13) and table.longest() == BLOCKS
+    assert table.take(BLOCKS, 1) == (0, 2, True)
+    assert table.take(1, 1) is None
 
 
-def test_holders_of_a_word() -> None:
+def test_a_span_ends_for_all_its_blocks_with_its_last_holder() -> None:
+    table = table_of()
+    head, generation, _ = table.take(6, 3) or (-1, -1, False)
+    assert table.lease(head, generation, 7)
+    assert all(table.belongs(block, head, generation) for block in range(head, head + 6))
+    assert not table.belongs(head - 1, head, generation)
+    assert table.drop(head, generation, 3)
+    assert table.take(BLOCKS, 1) is None and table.used()[0] == 6
+    assert table.drop(head, generation, 7)
+    assert table.take(BLOCKS, 1) is not None
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3), st.booleans()), max_size=60))
+def test_spans_never_overlap_and_are_found_while_there_is_room(orders: list[tuple[int, int, bool]]) -> None:
+    """Against a list of blocks: each order takes a span or, for an odd holder, drops the oldest first."""
+    table, owner = table_of(blocks=32), [-1] * 32
+    held: list[tuple[int, int, int, int]] = []
+    for turn, (count, holder, drops) in enumerate(orders):
+        if drops and held:
+            head, generation, length, by = held.pop(0)
+            assert table.drop(head, generation, by)
+            owner[head : head + length] = [-1] * length
+        taken = table.take(count, holder)
+        rows = "".join(" " if each < 0 else "x" for each in owner).split("x")
+        assert (taken is not None) == (max(map(len, rows)) >= count)
+        if taken is not None:
+            assert owner[taken[0] : taken[0] + count] == [-1] * count
+            owner[taken[0] : taken[0] + count] = [turn] * count
+            held.append((taken[0], taken[1], count, holder))
+        assert table.used()[0] == sum(each >= 0 for each in owner)
+        assert table.longest() == max(map(len, "".join(" " if each < 0 else "x" for each in owner).split("x")))
+
+
+def test_holders_of_a_life() -> None:
     assert holders_of(9 << HOLDERS | 1 << 39 | 1) == (0, 39)
 
 
-def test_only_an_arena_of_this_version_is_mapped(tmp_path: os.PathLike[str]) -> None:
+def test_only_an_arena_of_this_version_is_mapped() -> None:
     fd = create_arena(64 << 10)
-    mapped = os.dup(fd)
-    os.lseek(mapped, VERSION_WORD * WORD_BYTES, os.SEEK_SET)
-    os.write(mapped, b"\xff")
-    with pytest.raises(ValueError, match="not an arena of layout version 1"):
+    Arena(fd)
+    os.pwrite(fd, b"\xff", VERSION_WORD * WORD_BYTES)
+    with pytest.raises(ValueError, match="not an arena of layout version 2"):
         Arena(fd)
     empty = os.memfd_create("empty")
     with pytest.raises(ValueError, match="the 0 bytes of descriptor"):
         Arena(empty)
-    for each in (fd, mapped, empty):
+    for each in (fd, empty):
         os.close(each)
+
+
+def test_tables_must_fit_their_buffer() -> None:
+    with pytest.raises(ValueError, match="two tables of 3 aligned words do not fit at offset 8"):
+        Spans(bytearray(48), 8, 3)
+    with pytest.raises(ValueError, match="count >= 1"):
+        Spans(bytearray(48), 0, 3).take(0, 1, False)

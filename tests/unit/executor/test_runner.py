@@ -18,9 +18,7 @@ from brickwork.compiler.plan import Program, ProgramId
 from brickwork.core.batch import TaskEnd, TaskRun
 from brickwork.core.ids import BatchId, ExecutorId, TaskId
 from brickwork.core.tensor import TensorHandle
-from brickwork.data.arena import Arena
-from brickwork.data.keeper import Keeper
-from brickwork.data.tensors import TensorStore
+from brickwork.data.keeper import Keeper, open_store
 from brickwork.executor.residency import Residency
 from brickwork.executor.runner import Runner
 from brickwork.executor.tensors import put, view
@@ -57,7 +55,7 @@ class Stage:
     stopped: set[tuple[int, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.store = TensorStore(Arena(self.keeper.fd), 1)
+        self.store = open_store(self.keeper.segments, self.keeper.next_holder())
         self.runner = Runner(ExecutorId("e1"), 1, self.store, Residency(1 << 20), self.notices.append, self.stopped)
 
     def task(self, name: str, start: int, stop: int, seed: int, shape: tuple[int, ...] = (1, 2, 3, 3)) -> TaskRun:
