@@ -67,6 +67,8 @@ class Endpoint {
   // Sleeps while the aligned 4-byte word at `offset` is `seen`, at most `at_most`. May return early, for no reason;
   // a fabric that cannot see the word change sleeps a short jittered while.
   virtual void wait(uint64_t offset, uint32_t seen, std::chrono::nanoseconds at_most) = 0;
+  // Where this process sees the region, or null: another way to sleep on a word.
+  virtual const void* address_of(uint64_t) const { return nullptr; }
   // The composite verb: runs AppendTarget::append at the target and returns its result. Only with `composite_append`.
   virtual uint64_t append(uint64_t, uint64_t, std::span<const std::byte>) {
     throw FabricError(Fault::refused, "append: this fabric has no composite verb");

@@ -51,10 +51,10 @@ Region::~Region() {
   close(fd_);
 }
 
-void futex_wait(const void* word, uint32_t seen, std::chrono::nanoseconds at_most) {
-  if (at_most.count() <= 0) return;
+bool futex_wait(const void* word, uint32_t seen, std::chrono::nanoseconds at_most) {
+  if (at_most.count() <= 0) return false;
   const timespec timeout{at_most.count() / 1'000'000'000, at_most.count() % 1'000'000'000};
-  syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, nullptr, 0);
+  return syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, nullptr, 0) != 0 && errno == EINTR;
 }
 
 void futex_wake(const void* word) { syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0); }

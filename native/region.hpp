@@ -32,8 +32,8 @@ class Region {
 
 static_assert(std::atomic_ref<uint64_t>::is_always_lock_free, "a lock could not be shared between processes");
 
-// Sleep while the 4-byte word at `word` is `seen`; wake all who sleep on it. Works between processes.
-void futex_wait(const void* word, uint32_t seen, std::chrono::nanoseconds at_most);
+// Sleep while the 4-byte word at `word` is `seen` (true: a signal arrived); wake all who sleep on it. Between processes.
+bool futex_wait(const void* word, uint32_t seen, std::chrono::nanoseconds at_most);
 void futex_wake(const void* word);
 
 }  // namespace brickwork

@@ -23,6 +23,7 @@ class ShmEndpoint final : public Endpoint {
   void flush() override {}
   void wake(uint64_t offset) override;
   void wait(uint64_t offset, uint32_t seen, std::chrono::nanoseconds at_most) override;
+  const void* address_of(uint64_t offset) const override { return region_->at(offset); }
 
  private:
   void check(uint64_t offset, uint64_t bytes, uint64_t alignment) const;

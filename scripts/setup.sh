@@ -14,7 +14,7 @@ say() { printf 'brickwork: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 fingerprint() {
-    printf '%s torch-%s %s\n' "$(cd "$root" && cat pyproject.toml CMakeLists.txt native/* | cksum)" \
+    printf '%s torch-%s %s\n' "$(cd "$root" && find pyproject.toml CMakeLists.txt native -type f | LC_ALL=C sort | xargs cat | cksum)" \
         "$torch_version" "$root"
 }
 
