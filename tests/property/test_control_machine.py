@@ -5,6 +5,8 @@ State.check(), every index after every event). In each run some kinds of trouble
 states that an even mix does not. At the end the world turns kind, and everything must come to its end.
 """
 
+from typing import Literal
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -28,10 +30,29 @@ class ControlMachine(RuleBasedStateMachine):
         for memory_bytes in budgets:
             self.world.join(memory_bytes)
 
-    @rule(name=plan_names, steps=steps, deadline_s=deadlines_s, deterministic=st.booleans())
-    def arrive(self, name: str, steps: int, deadline_s: float | None, deterministic: bool) -> None:
+    @rule(
+        name=plan_names,
+        steps=steps,
+        deadline_s=deadlines_s,
+        deterministic=st.booleans(),
+        if_late=st.sampled_from(["stop", "continue"]),
+        may_degrade=st.booleans(),
+        resend_key=st.sampled_from(["", "a", "b"]),
+    )
+    def arrive(
+        self,
+        name: str,
+        steps: int,
+        deadline_s: float | None,
+        deterministic: bool,
+        if_late: Literal["stop", "continue"],
+        may_degrade: bool,
+        resend_key: str,
+    ) -> None:
         self.requests += 1
-        self.world.arrive(request(f"r-{self.requests}", steps, deadline_s, deterministic), PLANS[name])
+        least = 1 if may_degrade else None
+        new = request(f"r-{self.requests}", steps, deadline_s, deterministic, if_late, least, resend_key)
+        self.world.arrive(new, PLANS[name])
 
     @precondition(lambda self: len(self.world.executors) < MAX_EXECUTORS)
     @rule(memory_bytes=budgets)

@@ -50,6 +50,7 @@ class World:
         self.accepted: dict[RequestId, Outcome | None] = {}
         self.refused: set[RequestId] = set()
         self.arrived: set[RequestId] = set()
+        self.requests: dict[RequestId, Request] = {}
         self._blocks = 0
         self._lives = 0
 
@@ -68,6 +69,7 @@ class World:
         inputs = (("given", self._tensor()),) if any(each.name == "given" for each in plan.inputs) else ()
         self.owned.update(each for _, each in inputs)
         self.arrived.add(request.id)
+        self.requests.setdefault(request.id, request)
         self.tell(RequestArrived(request, plan, inputs))
 
     def join(self, memory_bytes: int) -> None:
@@ -147,6 +149,7 @@ class World:
         match action:
             case Accept():
                 assert action.request_id not in self.accepted
+                self._check_lowered(action)
                 self.accepted[action.request_id] = None
             case Release():
                 for each in action.handles:
@@ -159,6 +162,13 @@ class World:
                 self._dispatch(action)
             case Load() | Unload():
                 self._at(action.executor).orders.append(action)
+
+    def _check_lowered(self, accept: Accept) -> None:
+        """Only what may be lowered was, and no further than allowed."""
+        request = self.requests[accept.request_id]
+        asked, least = dict(request.values), dict(request.slo.degrade)
+        for name, value in accept.lowered:
+            assert least[name] <= value < asked[name], f"{name} lowered from {asked[name]} to {value}"  # type: ignore[operator]
 
     def _at(self, executor: ExecutorId) -> Executor:
         assert executor in self.executors, f"order for {executor}, which is lost"
@@ -173,6 +183,9 @@ class World:
         assert self.accepted[action.request_id] is None, "finished twice"
         assert bool(action.results) == (action.outcome is Outcome.SUCCEEDED)
         assert bool(action.error) == (action.outcome is not Outcome.SUCCEEDED)
+        if action.outcome is Outcome.EXPIRED:
+            slo = self.requests[action.request_id].slo
+            assert slo.deadline_s is not None and slo.if_late == "stop", "expired without having asked for it"
         self.accepted[action.request_id] = action.outcome
         for _, result in action.results:
             assert isinstance(result, TensorHandle)

@@ -4,6 +4,8 @@
 join. Workflows that name the same model names share models and programs, as compiled ones do.
 """
 
+from typing import Literal
+
 from brickwork.compiler.plan import Plan, PlanTask, Program, ProgramId, Role, Work
 from brickwork.core.ids import ModelId, PlanId, RequestId
 from brickwork.core.model import ModelSpec
@@ -127,9 +129,19 @@ def _plan(
     )
 
 
-def request(name: str, steps: int = 4, deadline_s: float | None = None, deterministic: bool = False) -> Request:
+def request(
+    name: str,
+    steps: int = 4,
+    deadline_s: float | None = None,
+    deterministic: bool = False,
+    if_late: Literal["stop", "continue"] = "stop",
+    least_steps: int | None = None,
+    resend_key: str = "",
+) -> Request:
     values: tuple[tuple[str, Scalar], ...] = (("prompt", "a red circle"), ("start", 0), ("steps", steps))
-    return Request(RequestId(name), "toy", values, SLO(deadline_s, deterministic))
+    degrade = (("steps", least_steps),) if least_steps is not None else ()
+    slo = SLO(deadline_s, deterministic, if_late, degrade)
+    return Request(RequestId(name), "toy", values, slo, resend_key=resend_key)
 
 
 def handle(block: int, spec: TensorSpec | None = None) -> TensorHandle:

@@ -20,6 +20,7 @@ class Accept:
     request_id: RequestId
     predicted_finish_s: float  # on control's clock
     cause: str
+    lowered: tuple[tuple[str, Scalar], ...] = ()  # inputs that were lowered rather than refuse, with their values
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class RequestArrived:
     request: Request
     plan: Plan
     tensors: tuple[tuple[str, TensorHandle], ...] = ()  # tensor inputs by name
+    arrived_s: float | None = None  # when it reached the server, from which its deadline counts; None: now
 
 
 @dataclass(frozen=True, slots=True)

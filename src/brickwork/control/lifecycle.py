@@ -1,7 +1,7 @@
 """What goes with a transition of a task: counters, the ready queue, the story."""
 
 from brickwork.control.records import TaskRecord
-from brickwork.control.tasks import RUNNING, TABLE, TERMINAL, InvalidTransition, TaskState, Trigger
+from brickwork.control.tasks import QUEUED, RUNNING, TABLE, TERMINAL, InvalidTransition, TaskState, Trigger
 from brickwork.control.turn import Turn
 
 
@@ -18,6 +18,8 @@ def move(turn: Turn, task: TaskRecord, trigger: Trigger, reason: str = "") -> No
     turn.tell(request.id, f"{task.id} {before} -> {after}: {reason or trigger}")
     if before is TaskState.READY:
         state.ready.remove(task)
+    if before in QUEUED and after not in QUEUED:
+        state.add_work(task, -task.share_s)
     if before in RUNNING and after not in RUNNING:
         task.batch = None
         request.running -= 1
@@ -25,6 +27,8 @@ def move(turn: Turn, task: TaskRecord, trigger: Trigger, reason: str = "") -> No
         request.running += 1
     if after is TaskState.READY:
         state.ready.push(task)
+    if before in RUNNING and after is TaskState.READY:
+        state.add_work(task, task.share_s)
     if after in TERMINAL:
         state.end_task(task)
         drop_checkpoint(turn, task)

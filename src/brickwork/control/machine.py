@@ -24,6 +24,7 @@ from brickwork.control.events import (
     RequestArrived,
     Woke,
 )
+from brickwork.control.expiry import look_again
 from brickwork.control.policies import Policies
 from brickwork.control.records import ExecutorRecord
 from brickwork.control.state import MAX_PLANS, State
@@ -69,12 +70,14 @@ class Control:
                 _load_failed(turn, event)
             case ModelUnloaded() | Woke():
                 pass  # an unload counts from its order on; a wake only lets due times pass
+        look_again(turn)
         dispatch_ready(turn)
         return turn.actions
 
     def next_wake_s(self) -> float | None:
         """When control wants a Woke if nothing else happens before; None: never."""
-        return self.state.ready.recheck_s()
+        times_s = (self.state.ready.recheck_s(), self.state.latest.next_s())
+        return min((time_s for time_s in times_s if time_s is not None), default=None)
 
     def story(self, request_id: RequestId) -> list[str]:
         """What happened to a request and why, oldest first; old requests fall out of a bounded ring."""

@@ -65,6 +65,12 @@ class ReadyQueue:
         elif group.parked is None:
             self._activate(group)  # its head may be another one now
 
+    def move(self, task: TaskRecord, rank: Rank) -> None:
+        """Give a READY task another place in the order."""
+        task.rank = rank  # which outdates its entry
+        self.remove(task)
+        self.push(task)
+
     def first(self) -> Group | None:
         """The group of the most urgent task that is not parked."""
         while self._order:
@@ -160,8 +166,8 @@ class ReadyQueue:
 
 
 def _is_current(entry: tuple[Rank, int, TaskRecord]) -> bool:
-    _, attempt, task = entry
-    return task.state is TaskState.READY and task.attempt == attempt
+    rank, attempt, task = entry
+    return task.state is TaskState.READY and task.attempt == attempt and task.rank == rank
 
 
 def _discard(index: dict, key: object, member: GroupKey) -> None:  # type: ignore[type-arg]

@@ -82,19 +82,24 @@ class RequestRecord:
     request: Request
     facts: PlanFacts
     number: int  # of arrival, from 1
+    arrived_s: float  # when it reached the server
     due_s: float  # deadline on control's clock; of a best-effort request the soft one, see scheduling.py
     rank_due_s: float  # the same, moved by what its tenant had; only the order of ready tasks goes by it
     path_s: float  # critical path, every task alone
+    fastest_s: float  # the same, every task on as many devices as help
     scalars: dict[str, Scalar]
     tasks: dict[str, TaskRecord] = field(default_factory=dict)  # by PlanTask.name, in plan order
     values: dict[str, ValueRecord] = field(default_factory=dict)  # tensors owned now
     open: int = 0  # tasks not in a terminal state
     running: int = 0  # tasks DISPATCHED or STOPPING
     ending: tuple[Outcome, str, str] | None = None  # (outcome, error, cause) once it can no longer succeed
+    wait_s: float = 0.0  # predicted when it was admitted, before its first task begins
+    is_late: bool = False  # it goes on as best effort, for it can no longer meet its deadline
 
     @property
     def has_deadline(self) -> bool:
-        return self.request.slo.deadline_s is not None
+        """It has one that can be met."""
+        return self.request.slo.deadline_s is not None and not self.is_late
 
 
 @dataclass(slots=True, eq=False)

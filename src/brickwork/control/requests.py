@@ -1,19 +1,20 @@
 """The life of a request: it arrives, is accepted or refused, may be cancelled, and ends exactly once."""
 
-from math import ceil
-
-from brickwork.compiler.instance import remaining_s, resolve, shape_key, task_work
 from brickwork.control.actions import Accept, Finish, Stop
-from brickwork.control.admission import Arrival, Refused
+from brickwork.control.admission import Admitted, Refused
+from brickwork.control.degradation import lower, lowered_inputs
 from brickwork.control.events import CancelRequested, RequestArrived
+from brickwork.control.forecast import judge, learn_wait
+from brickwork.control.instances import instantiate
+from brickwork.control.lateness import watch
 from brickwork.control.lifecycle import move
 from brickwork.control.memory import too_large
+from brickwork.control.promises import Promise, is_due
 from brickwork.control.records import RequestRecord, TaskRecord
-from brickwork.control.scheduling import soft_deadline_s
 from brickwork.control.tasks import RUNNING, TaskState, Trigger
 from brickwork.control.turn import Turn
 from brickwork.control.values import let_go, own
-from brickwork.core.ids import task_id
+from brickwork.control.warming import warm
 from brickwork.core.request import Outcome
 
 
@@ -22,18 +23,43 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
     state, request_id = turn.state, event.request.id
     if request_id in state.requests or request_id in state.finished:
         return turn.tell(request_id, "arrived again, ignored")
-    request = _instantiate(turn, event)
+    request = instantiate(turn, event)
     for task in request.tasks.values():
         if error := too_large(turn, task):
             return _refuse(turn, event, Outcome.FAILED, error, None)
-    verdict = turn.policies.admit(_arrival(turn, request))
+    state.promises.expire(turn.now_s)
+    promise = state.promises.find(event.request.resend_key)
+    verdict = judge(turn, request, promise)
+    if isinstance(verdict, Refused) and event.request.slo.degrade:
+        request, verdict = lower(turn, event, request, promise, verdict)
     if isinstance(verdict, Refused):
+        _promise(turn, request, promise, verdict)
         return _refuse(turn, event, Outcome.REJECTED, verdict.error, verdict.retry_after_s)
-    state.add_request(request)
-    turn.order(Accept(request_id, verdict.predicted_finish_s, turn.why("admitted")), request_id)
-    turn.release(own(request, event.tensors), request_id, "no task reads it")
+    if promise is not None:
+        state.promises.keep(promise)
+    _accept(turn, event, request, verdict)
+
+
+def _accept(turn: Turn, event: RequestArrived, request: RequestRecord, verdict: Admitted) -> None:
+    turn.state.add_request(request)
+    request.wait_s = verdict.wait_s
+    accept = Accept(request.id, verdict.predicted_finish_s, turn.why("admitted"), lowered_inputs(event, request))
+    turn.order(accept, request.id)
+    turn.release(own(request, event.tensors), request.id, "no task reads it")
     enable(turn, [task for task in request.tasks.values() if task.missing == 0])
+    watch(turn, request)
     settle(turn, request)
+
+
+def _promise(turn: Turn, request: RequestRecord, promise: Promise | None, verdict: Refused) -> None:
+    """Hold devices for a refused request from the time that it is told, and have its models there by then."""
+    promises = turn.state.promises
+    if promise is not None and is_due(promise, turn.now_s):
+        promises.withdraw(promise)
+    if verdict.retry_after_s is not None:
+        work_s = sum(task.share_s for task in request.tasks.values())
+        promises.give(request.request.resend_key, turn.now_s + verdict.retry_after_s, work_s)
+        warm(turn, request)
 
 
 def cancel(turn: Turn, event: CancelRequested) -> None:
@@ -85,6 +111,7 @@ def settle(turn: Turn, request: RequestRecord) -> None:
 
 
 def _finish(turn: Turn, request: RequestRecord, finish: Finish) -> None:
+    learn_wait(turn, request, finish.outcome)
     turn.state.remove_request(request)
     turn.order(finish, request.id)
 
@@ -103,61 +130,3 @@ def _refuse(turn: Turn, event: RequestArrived, outcome: Outcome, error: str, ret
     turn.state.remember_finished(request_id)
     cause = turn.why("not admitted")
     turn.order(Finish(request_id, outcome, (), error, retry_after_s, cause), request_id)
-
-
-def _arrival(turn: Turn, request: RequestRecord) -> Arrival:
-    """What admission is told about the request and the system."""
-    state = turn.state
-    nowhere = [model for model in request.facts.models.values() if not state.replicas(model.id)]
-    paths_s = remaining_s(request.facts.plan, lambda task: _crowded_s(turn, request.tasks[task.name]))
-    return Arrival(
-        now_s=turn.now_s,
-        deadline_s=request.due_s if request.has_deadline else None,
-        path_s=request.path_s,
-        crowded_path_s=max(paths_s.values(), default=0.0),
-        load_s=sum(turn.estimate.load_s(turn.device, model) for model in nowhere),
-        ahead_s=state.deadline_work_s if request.has_deadline else state.work_s,
-        first_free_s=state.first_free_s(turn.now_s),
-        executors=len(state.executors),
-        queued=len(state.requests),
-    )
-
-
-def _crowded_s(turn: Turn, task: TaskRecord) -> float:
-    """Seconds of the task in a batch as large as the queue suggests: of all requests, each executor takes its part."""
-    state = turn.state
-    size = 1 + ceil(len(state.requests) / max(1, len(state.executors)))
-    limit = 1 if task.group[2] else turn.estimate.limit(turn.device, task.program.id, task.shape, task.works)
-    return turn.estimate.equal_batch_s(turn.device, task.works, min(size, limit))
-
-
-def _instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
-    """Records of a request and its tasks, not yet part of the state."""
-    plan, request, facts = event.plan, event.request, turn.state.facts(event.plan)
-    scalars = resolve(plan, dict(request.values))
-    works = {task.name: task_work(plan, task, scalars) for task in plan.tasks}
-    lone_s = {name: turn.estimate.equal_batch_s(turn.device, work, 1) for name, work in works.items()}
-    paths_s = remaining_s(plan, lambda task: lone_s[task.name])
-    path_s = max(paths_s.values(), default=0.0)
-    given_s = request.slo.deadline_s
-    due_s = soft_deadline_s(turn.now_s, path_s) if given_s is None else turn.now_s + given_s
-    record = RequestRecord(request.id, request, facts, turn.state.next_request_number(), due_s, due_s, path_s, scalars)
-    for position, task in enumerate(plan.tasks):
-        program, shape = facts.programs[task.program], shape_key(plan, task, scalars)
-        limit = (
-            1 if request.slo.deterministic else turn.estimate.limit(turn.device, program.id, shape, works[task.name])
-        )
-        record.tasks[task.name] = TaskRecord(
-            id=task_id(request.id, task.name),
-            request=record,
-            plan=task,
-            program=program,
-            works=works[task.name],
-            shape=shape,
-            rank=turn.policies.rank(due_s, paths_s[task.name], record.number, position),
-            path_s=paths_s[task.name],
-            lone_s=lone_s[task.name],
-            share_s=turn.estimate.equal_batch_s(turn.device, works[task.name], limit) / limit,
-            missing=len(task.after),
-        )
-    return record

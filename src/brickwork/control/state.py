@@ -12,6 +12,8 @@ from brickwork.compiler.plan import Plan
 from brickwork.control import check
 from brickwork.control.facts import PlanFacts
 from brickwork.control.indexes import SortedKeys
+from brickwork.control.latest import LatestStarts
+from brickwork.control.promises import Promises
 from brickwork.control.ready import ReadyQueue
 from brickwork.control.records import (
     BatchRecord,
@@ -23,9 +25,10 @@ from brickwork.control.records import (
     TaskRecord,
 )
 from brickwork.control.story import Story
+from brickwork.control.tasks import QUEUED
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, PlanId, RequestId, TaskId
 from brickwork.core.model import ModelSpec
-from brickwork.profile.correction import Correction
+from brickwork.profile.correction import Allowance, Correction
 
 MAX_CLOSED = 4096
 """Finished batches and requests whose late or repeated messages are still recognised. A report about an older batch
@@ -49,7 +52,10 @@ class State:
         self.batches: dict[BatchId, BatchRecord] = {}  # in flight
         self.models: dict[ModelId, ModelRecord] = {}  # wanted or somewhere
         self.ready = ReadyQueue()  # exactly the READY tasks
+        self.latest = LatestStarts()  # every request with a deadline that can be met
+        self.promises = Promises()
         self.correction = Correction()
+        self.allowance = Allowance()  # of predicted waits
         self.story = Story()
 
         self.idle_by_free: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-free bytes, id) of the idle
@@ -65,8 +71,9 @@ class State:
         self.largest_seen_bytes = 0  # largest budget of any executor so far
         self.devices: dict[str, int] = {}  # device -> executors that have it
 
-        self.work_s = 0.0  # sum of share_s over tasks not ended
+        self.work_s = 0.0  # sum of share_s over tasks waiting or ready
         self.deadline_work_s = 0.0  # of those, of requests with a deadline
+        self.free_at_sum_s = 0.0  # sum of free_at_s over the busy executors
 
         self.finished: dict[RequestId, None] = {}  # the last MAX_CLOSED
         self.closed: dict[BatchId, set[tuple[TaskId, int]]] = {}  # the last MAX_CLOSED, with the ends seen
@@ -102,14 +109,13 @@ class State:
         request.open = len(request.tasks)
         for task in request.tasks.values():
             self.tasks[task.id] = task
-            self._add_work(task, task.share_s)
+            self.add_work(task, task.share_s)
             for model in task.program.models:
                 self.models.setdefault(model, ModelRecord()).demand += 1
 
     def end_task(self, task: TaskRecord) -> None:
         """Account for a task that reached a terminal state."""
         task.request.open -= 1
-        self._add_work(task, -task.share_s)
         for model in task.program.models:
             self.models[model].demand -= 1
             self._forget_model(model)
@@ -126,15 +132,25 @@ class State:
         _remember(self.finished, request_id, None)
 
     def keep_progress(self, task: TaskRecord, works: tuple[ConcreteWork, ...], gained: float) -> None:
-        """The task has a checkpoint: `works` are left of it, which take less by the share `gained` of its time."""
+        """The task has a checkpoint: `works` are left of it, which take less by the share `gained` of its time.
+
+        It is about to be ready again; until then its work is not counted.
+        """
         gained_s, gained_share_s = gained * task.lone_s, gained * task.share_s
         task.works = works
         task.path_s -= gained_s
         task.lone_s -= gained_s
         task.share_s -= gained_share_s
-        self._add_work(task, -gained_share_s)
 
-    def _add_work(self, task: TaskRecord, share_s: float) -> None:
+    def give_up_deadline(self, request: RequestRecord) -> None:
+        """From here on the request is best effort."""
+        for task in request.tasks.values():
+            if task.state in QUEUED:
+                self.deadline_work_s -= task.share_s
+        request.is_late = True
+
+    def add_work(self, task: TaskRecord, share_s: float) -> None:
+        """Account for a task that joins those waiting or ready, or, with a negative share, leaves them."""
         self.work_s += share_s
         if task.request.has_deadline:
             self.deadline_work_s += share_s
@@ -187,6 +203,15 @@ class State:
     def crew(self, batch: BatchRecord) -> list[ExecutorRecord]:
         """The executors of a batch, its leader first."""
         return [self.executors[executor] for executor in (batch.executor, *batch.helpers)]
+
+    def running_s(self, now_s: float) -> float:
+        """Device seconds that running batches still take, by prediction. One that is late counts as done."""
+        left_s = self.free_at_sum_s - now_s * len(self.busy_by_free_at)
+        for free_at_s, _ in self.busy_by_free_at:
+            if free_at_s >= now_s:
+                break
+            left_s += now_s - free_at_s
+        return max(0.0, left_s)
 
     def start_batch(self, batch: BatchRecord, free_at_s: float, activation_bytes: int) -> None:
         """Its executors are busy from here on."""
@@ -283,6 +308,7 @@ class State:
             self.busy_by_free_at.add((executor.free_at_s, executor.id))
             if executor.laxity_s is not None:
                 self.busy_by_laxity.add((-executor.laxity_s, executor.id))
+            self.free_at_sum_s += executor.free_at_s
         for model in executor.replicas:
             record = self.models[model]
             if executor.batch is None:
@@ -300,6 +326,7 @@ class State:
             self.busy_by_free_at.remove((executor.free_at_s, executor.id))
             if executor.laxity_s is not None:
                 self.busy_by_laxity.remove((-executor.laxity_s, executor.id))
+            self.free_at_sum_s = self.free_at_sum_s - executor.free_at_s if self.busy_by_free_at else 0.0
         for model in executor.replicas:
             record = self.models[model]
             if executor.batch is None:

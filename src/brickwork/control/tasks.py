@@ -50,6 +50,7 @@ TABLE: dict[tuple[TaskState, Trigger], TaskState] = {
     (TaskState.STOPPING, Trigger.END): TaskState.CANCELLED,
 }
 
+QUEUED = (TaskState.WAITING, TaskState.READY)
 TERMINAL = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
 RUNNING = (TaskState.DISPATCHED, TaskState.STOPPING)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from brickwork.core.ids import RequestId
 
@@ -13,6 +14,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
+    EXPIRED = "expired"  # accepted, and stopped when it could no longer meet its deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class SLO:
 
     deadline_s: float | None = None  # seconds after arrival; None: best effort, never refused for lateness
     deterministic: bool = False  # never batch, so that the result is bit-equal whatever else runs
+    if_late: Literal["stop", "continue"] = "stop"  # once the deadline cannot be met: end as expired, or as best effort
+    degrade: tuple[tuple[str, int], ...] = ()  # int inputs that may be lowered rather than refuse: (name, least value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Request:
     values: tuple[tuple[str, "Scalar"], ...]
     slo: SLO = SLO()
     tenant: str = "default"
+    resend_key: str = ""  # equal when a refused request is sent again; "": it would not be recognised
 
 
 Scalar = int | float | str | bool | tuple[int, int]

@@ -12,6 +12,33 @@ LIMIT = 100.0
 """Furthest that a guess is believed to be wrong, either way."""
 
 
+IN_TIME = 0.95
+"""Share of those who had to wait that is to be in time. More than the 0.9 that is wanted of all who are accepted, as
+the estimate follows only so fast."""
+
+STEP = 0.01
+"""How far one request moves the allowance at most; one in 20 being late leaves it where it is."""
+
+MAX_ALLOWANCE = 3.0
+"""Where waits are further off than this, they are not waits that can be predicted."""
+
+
+class Allowance:
+    """By how much predicted waits are taken longer, 1.0 or more, so that IN_TIME of those who waited are in time.
+
+    A deadline that is met by prediction is missed half the time, as predictions are right on average at best. This
+    follows the quantile of their errors that matters, whatever the shape of their distribution.
+    """
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+    def learn(self, was_late: bool) -> None:
+        """Take in how a request that had to wait has ended."""
+        moved = self.factor + STEP * (IN_TIME if was_late else IN_TIME - 1.0)
+        self.factor = min(max(moved, 1.0), MAX_ALLOWANCE)
+
+
 class Correction:
     """Factors by which predicted seconds are multiplied. Mutated by `learn` only."""
 

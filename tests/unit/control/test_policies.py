@@ -3,15 +3,19 @@
 Method: policies are pure functions of small views, so every test is a handful of numbers and the one answer.
 """
 
+from dataclasses import replace
 from math import inf
+from typing import Any
 
 import pytest
 
 from brickwork.control.admission import (
+    MARGIN,
     MAX_QUEUED_REQUESTS,
     NO_EXECUTOR_RETRY_S,
     Admitted,
     Arrival,
+    Company,
     Refused,
     admit_by_predicted_finish,
 )
@@ -26,61 +30,113 @@ from brickwork.core.ids import ExecutorId, ModelId
 def arrival(
     deadline_s: float | None = None,
     path_s: float = 1.0,
-    crowded_path_s: float | None = None,
-    load_s: float = 0.0,
-    ahead_s: float = 0.0,
-    first_free_s: float = 0.0,
+    queued_s: float = 0.0,
     executors: int = 2,
-    queued: int = 0,
+    companies: tuple[Company, ...] = (),
+    fastest_s: float | None = None,
+    **more: Any,
 ) -> Arrival:
+    """At time 100 on control's clock."""
+    rest = {
+        "arrived_s": 100.0, "load_s": 0.0, "running_s": 0.0, "promised_s": 0.0, "promised_requests": 0.0,
+        "is_promised": False, "allowance": 1.0, "first_free_s": 0.0, "requests": 0,
+    }  # fmt: skip
     return Arrival(
-        100.0, deadline_s, path_s, crowded_path_s or path_s, load_s, ahead_s, first_free_s, executors, queued
+        now_s=100.0,
+        deadline_s=deadline_s,
+        fastest_s=path_s if fastest_s is None else fastest_s,
+        companies=companies or (Company(path_s, 1.0),),
+        queued_s=queued_s,
+        executors=executors,
+        **(rest | more),
     )
+
+
+def refused(view: Arrival) -> Refused:
+    verdict = admit_by_predicted_finish(view)
+    assert isinstance(verdict, Refused)
+    return verdict
+
+
+def is_admitted(view: Arrival) -> bool:
+    return isinstance(admit_by_predicted_finish(view), Admitted)
 
 
 class TestAdmission:
     def test_finish_is_work_ahead_over_executors_plus_loads_plus_path(self) -> None:
-        view = arrival(ahead_s=4.0, load_s=0.5)
-        assert admit_by_predicted_finish(view) == Admitted(100.0 + 4.0 / 2 + 0.5 + 1.0)
+        view = arrival(queued_s=3.0, running_s=1.0, load_s=0.5)
+        assert admit_by_predicted_finish(view) == Admitted(100.0 + 4.0 / 2 + 0.5 + 1.0, wait_s=2.0)
 
     def test_a_long_batch_everywhere_delays_more_than_little_work(self) -> None:
-        assert admit_by_predicted_finish(arrival(ahead_s=1.0, first_free_s=9.0)) == Admitted(110.0)
+        assert admit_by_predicted_finish(arrival(queued_s=1.0, first_free_s=9.0)) == Admitted(110.0, wait_s=9.0)
 
-    def test_company_makes_the_path_longer_but_not_hopeless(self) -> None:
-        verdict = admit_by_predicted_finish(arrival(deadline_s=101.5, crowded_path_s=2.0))
-        assert isinstance(verdict, Refused)
+    def test_a_deadline_is_met_when_the_wait_may_be_a_margin_longer(self) -> None:
+        assert is_admitted(arrival(deadline_s=101.0 + 2.0 * (1 + MARGIN) + 1e-9, queued_s=4.0))
+        assert not is_admitted(arrival(deadline_s=101.0 + 2.0 * (1 + MARGIN) - 0.01, queued_s=4.0))
+
+    def test_an_idle_system_needs_no_margin(self) -> None:
+        assert is_admitted(arrival(deadline_s=101.0))
+
+    def test_whoever_waits_as_long_as_told_is_accepted(self) -> None:
+        view = arrival(deadline_s=102.5, queued_s=4.0, allowance=1.2)
+        retry_s = refused(view).retry_after_s
+        assert retry_s is not None and 0.0 < retry_s < 2.0
+        assert is_admitted(replace(view, queued_s=4.0 - 2 * retry_s - 1e-9))
+        assert not is_admitted(replace(view, queued_s=4.0 - 2 * (retry_s - 0.05)))
+
+    def test_what_was_promised_to_others_is_ahead_of_a_new_request(self) -> None:
+        first = refused(arrival(deadline_s=102.0, queued_s=4.0))
+        second = refused(arrival(deadline_s=102.0, queued_s=4.0, promised_s=1.0))
+        assert first.retry_after_s is not None
+        assert second.retry_after_s == pytest.approx(first.retry_after_s + 1.0 / 2)  # one second of work, two executors
+
+    def test_who_was_promised_is_measured_against_accepted_work_alone(self) -> None:
+        view = arrival(deadline_s=103.0, queued_s=4.0, promised_s=50.0)
+        assert not is_admitted(view)
+        assert is_admitted(replace(view, is_promised=True))
+
+    def test_a_promise_that_cannot_be_kept_is_told_another_time(self) -> None:
+        verdict = refused(arrival(deadline_s=103.0, queued_s=5.0, promised_s=50.0, is_promised=True))
         assert verdict.retry_after_s == pytest.approx(0.5)
 
-    def test_a_deadline_that_is_just_met_is_accepted(self) -> None:
-        assert admit_by_predicted_finish(arrival(deadline_s=103.0, ahead_s=4.0)) == Admitted(103.0)
+    def test_devices_do_not_idle_for_promises(self) -> None:
+        assert is_admitted(arrival(deadline_s=102.0, queued_s=0.4, promised_s=50.0))
 
-    def test_a_missed_deadline_is_refused_until_the_excess_has_drained(self) -> None:
-        verdict = admit_by_predicted_finish(arrival(deadline_s=102.5, ahead_s=4.0))
-        assert isinstance(verdict, Refused)
-        assert verdict.retry_after_s == pytest.approx(0.5)
-        drained = arrival(deadline_s=102.5, ahead_s=4.0 - 2 * 0.5)
-        assert isinstance(admit_by_predicted_finish(drained), Admitted)
+    def test_batches_are_as_large_as_half_the_deadline_allows(self) -> None:
+        companies = (Company(1.0, 1.6), Company(1.5, 1.2), Company(3.0, 1.0))
+        view = arrival(deadline_s=104.0, queued_s=2.0, companies=companies)
+        assert admit_by_predicted_finish(view) == Admitted(100.0 + 1.2 * 2.0 / 2 + 1.5, wait_s=pytest.approx(1.2))
 
     def test_a_deadline_below_the_lone_path_is_never_worth_a_retry(self) -> None:
-        verdict = admit_by_predicted_finish(arrival(deadline_s=100.9))
-        assert isinstance(verdict, Refused)
+        verdict = refused(arrival(deadline_s=100.9))
         assert verdict.retry_after_s is None
         assert "1.000 s" in verdict.error
 
+    def test_several_devices_count_when_one_is_too_slow(self) -> None:
+        assert is_admitted(arrival(deadline_s=100.9, fastest_s=0.6, queued_s=0.4))
+        assert refused(arrival(deadline_s=100.9, fastest_s=0.6, queued_s=0.8)).retry_after_s is not None
+
+    def test_time_on_the_way_counts_against_the_deadline_and_not_against_its_sense(self) -> None:
+        """1.2 s of deadline, of which 0.5 s are gone when admission sees it: too late now, but not hopeless."""
+        assert refused(arrival(deadline_s=100.7, arrived_s=99.5)).retry_after_s == pytest.approx(0.3 / (1 + MARGIN))
+
     def test_without_a_deadline_lateness_is_no_reason(self) -> None:
-        assert admit_by_predicted_finish(arrival(ahead_s=1e6)) == Admitted(100.0 + 5e5 + 1.0)
+        assert admit_by_predicted_finish(arrival(queued_s=1e6)) == Admitted(100.0 + 5e5 + 1.0, wait_s=5e5)
 
     def test_without_executors_only_requests_without_deadline_wait(self) -> None:
-        assert admit_by_predicted_finish(arrival(executors=0)) == Admitted(inf)
-        verdict = admit_by_predicted_finish(arrival(executors=0, deadline_s=200.0))
-        assert isinstance(verdict, Refused)
-        assert verdict.retry_after_s == NO_EXECUTOR_RETRY_S
+        assert admit_by_predicted_finish(arrival(executors=0)) == Admitted(inf, inf)
+        assert refused(arrival(executors=0, deadline_s=200.0)).retry_after_s == NO_EXECUTOR_RETRY_S
 
     def test_the_queue_is_bounded(self) -> None:
-        verdict = admit_by_predicted_finish(arrival(queued=MAX_QUEUED_REQUESTS, ahead_s=2e4))
-        assert isinstance(verdict, Refused)
-        assert verdict.retry_after_s == pytest.approx(1.0)  # 10,000 s of queue, 10,000 requests
-        assert isinstance(admit_by_predicted_finish(arrival(queued=MAX_QUEUED_REQUESTS - 1)), Admitted)
+        full = arrival(requests=MAX_QUEUED_REQUESTS, queued_s=2e4)
+        assert refused(full).retry_after_s == pytest.approx(1.0)  # 10,000 s of queue, 10,000 requests
+        assert is_admitted(replace(full, requests=MAX_QUEUED_REQUESTS - 1))
+
+    def test_a_full_queue_tells_each_another_time(self) -> None:
+        full = arrival(requests=MAX_QUEUED_REQUESTS, queued_s=2e4, promised_requests=3.0)
+        assert refused(full).retry_after_s == pytest.approx(4.0)
+        assert not is_admitted(replace(full, requests=MAX_QUEUED_REQUESTS - 2))
+        assert is_admitted(replace(full, requests=MAX_QUEUED_REQUESTS - 2, is_promised=True))
 
 
 class TestOrder:

@@ -1,0 +1,75 @@
+"""What admission is told about a request and the system, gathered from the state."""
+
+from math import ceil, inf
+
+from brickwork.compiler.instance import remaining_s
+from brickwork.control.admission import Admitted, Arrival, Company, Refused
+from brickwork.control.batching import MAX_BATCH
+from brickwork.control.promises import Promise, is_due
+from brickwork.control.records import RequestRecord, TaskRecord
+from brickwork.control.turn import Turn
+from brickwork.core.request import Outcome
+
+MIN_WAIT = 0.2
+"""Of a request's path: shorter waits say nothing about how waits are predicted."""
+
+
+def judge(turn: Turn, request: RequestRecord, promise: Promise | None) -> Admitted | Refused:
+    """Ask the policy about a request that is not yet part of the state.
+
+    promise    that was given to it when it was refused before
+    """
+    return turn.policies.admit(_arrival(turn, request, promise))
+
+
+def learn_wait(turn: Turn, request: RequestRecord, outcome: Outcome) -> None:
+    """Take in whether a request with a deadline that had to wait was in time."""
+    ended = outcome in (Outcome.SUCCEEDED, Outcome.EXPIRED) and request.request.slo.deadline_s is not None
+    if ended and MIN_WAIT * request.path_s < request.wait_s < inf:
+        turn.state.allowance.learn(outcome is Outcome.EXPIRED or turn.now_s > request.due_s)
+
+
+def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arrival:
+    state = turn.state
+    nowhere = [model for model in request.facts.models.values() if not state.replicas(model.id)]
+    is_promised = promise is not None and is_due(promise, turn.now_s)
+    return Arrival(
+        now_s=turn.now_s,
+        arrived_s=request.arrived_s,
+        deadline_s=request.due_s if request.has_deadline else None,
+        fastest_s=request.fastest_s,
+        companies=_companies(turn, request),
+        load_s=sum(turn.estimate.load_s(turn.device, model) for model in nowhere),
+        queued_s=state.deadline_work_s if request.has_deadline else state.work_s,
+        running_s=state.running_s(turn.now_s),
+        promised_s=state.promises.held_s,
+        promised_requests=state.promises.held_requests,
+        is_promised=is_promised,
+        allowance=state.allowance.factor,
+        first_free_s=state.first_free_s(turn.now_s),
+        executors=len(state.executors),
+        requests=len(state.requests),
+    )
+
+
+def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
+    """The request in batches of 1, 2, 4 ... tasks, no larger than the queue could make them."""
+    state, tasks = turn.state, request.tasks
+    largest = min(MAX_BATCH, 1 + ceil(len(state.requests) / max(1, len(state.executors))))
+    share_s = sum(task.share_s for task in tasks.values())
+    companies, size = [], 1
+    while True:
+        batches = {name: _batch(turn, task, size) for name, task in tasks.items()}
+        paths_s = remaining_s(request.facts.plan, lambda task: batches[task.name][1])  # noqa: B023 - used at once
+        device_s = sum(seconds / count for count, seconds in batches.values())
+        companies.append(Company(max(paths_s.values(), default=0.0), device_s / share_s if share_s else 1.0))
+        if size >= largest:
+            return companies
+        size = min(2 * size, largest)
+
+
+def _batch(turn: Turn, task: TaskRecord, size: int) -> tuple[int, float]:
+    """How many such tasks would run together when there are `size`, and for how many seconds."""
+    limit = 1 if task.group[2] else turn.estimate.limit(turn.device, task.program.id, task.shape, task.works)
+    count = min(size, limit)
+    return count, turn.estimate.equal_batch_s(turn.device, task.works, count)

@@ -1,0 +1,47 @@
+"""Goal: under overload as much is accepted as the profile says devices can do, nearly all of it is in time, and who is
+refused may rely on the time that is named.
+
+Method: virtual executors and an exact profile; twice the predicted capacity is offered; refused clients come back once
+(or never), at the time that they were told. The capacity is that of support/overload.py: batches as large as deadlines
+allow. Five seeds each; the figures asked for are those promised for the live system.
+"""
+
+import pytest
+
+from support.overload import overload
+
+SEEDS = range(5)
+
+
+@pytest.mark.parametrize("slo_scale", [2.0, 3.0, 10.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_twice_the_capacity_and_refused_clients_return(slo_scale: float, seed: int) -> None:
+    figures = overload(slo_scale, seed)
+    assert figures.accepted_per_s >= 0.9 * figures.capacity_per_s
+    assert figures.attainment >= 0.9
+    assert figures.returned > 100
+    assert figures.returned_accepted >= 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_more_executors_keep_their_promises_too(seed: int) -> None:
+    figures = overload(3.0, seed, executors=8, count=800)
+    assert figures.accepted_per_s >= 0.9 * figures.capacity_per_s
+    assert figures.attainment >= 0.9
+    assert figures.returned_accepted >= 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_four_times_the_capacity_only_makes_the_times_longer(seed: int) -> None:
+    figures = overload(5.0, seed, times=4.0)
+    assert figures.attainment >= 0.9
+    assert figures.returned_accepted >= 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_is_held_for_clients_who_never_return(seed: int) -> None:
+    """It takes some seconds to learn that nobody comes back; from then on as much is accepted as ever."""
+    figures = overload(5.0, seed, returning=0.0, count=2000)
+    assert figures.kept < 0.05
+    assert figures.accepted_per_s >= 0.9 * figures.capacity_per_s
+    assert figures.attainment >= 0.9
