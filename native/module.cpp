@@ -8,6 +8,8 @@ void bind_spans(nb::module_&);
 void bind_tensor_view(nb::module_&);
 void bind_fabric(nb::module_&);
 void bind_inbox(nb::module_&);
+void bind_tcp(nb::module_&);
+void bind_ucx(nb::module_&);
 
 NB_MODULE(_native, m) {
   m.doc() = "Atomic words, fabrics, inboxes: the part of the data engine that Python cannot say.";
@@ -17,4 +19,6 @@ NB_MODULE(_native, m) {
   bind_tensor_view(m);
   bind_fabric(m);
   bind_inbox(m);
+  bind_tcp(m);
+  bind_ucx(m);
 }

@@ -6,6 +6,7 @@
 
 #include <system_error>
 
+#include "held.hpp"
 #include "tcp_endpoint.hpp"
 #include "tcp_target.hpp"
 
@@ -45,23 +46,10 @@ void make_endpoint(tcp::TcpEndpoint* self, const std::string& host, uint16_t por
   new (self) tcp::TcpEndpoint(host, port, std::move(copy), region, tcp::Seconds(timeout_s));
 }
 
-// Holds the exporter's buffer, so that the memory stays mapped while peers may reach it.
-struct Held {
-  Py_buffer view{};
-  explicit Held(nb::handle buffer) {
-    if (PyObject_GetBuffer(buffer.ptr(), &view, PyBUF_SIMPLE | PyBUF_WRITABLE) != 0) throw nb::python_error();
-  }
-  ~Held() {
-    nb::gil_scoped_acquire acquired;
-    PyBuffer_Release(&view);
-  }
-};
-
 void add_region(tcp::Target& self, uint64_t id, nb::handle memory, std::shared_ptr<AppendTarget> append) {
-  const auto held = std::make_shared<Held>(memory);
-  const std::span bytes(static_cast<std::byte*>(held->view.buf), static_cast<size_t>(held->view.len));
+  const auto held = hold_buffer(memory);
   nb::gil_scoped_release released;
-  self.add_region(id, {bytes, std::move(append), held});
+  self.add_region(id, {held->writable(), std::move(append), held});
 }
 
 }  // namespace

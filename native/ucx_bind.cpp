@@ -3,6 +3,7 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
+#include "held.hpp"
 #include "ucx_endpoint.hpp"
 #include "ucx_target.hpp"
 
@@ -16,31 +17,20 @@ using Released = nb::call_guard<nb::gil_scoped_release>;
 
 nb::bytes bytes_of(const std::string& text) { return nb::bytes(text.data(), text.size()); }
 
-// Holds the exporter's buffer, so that the memory stays mapped while peers may reach it.
-struct Held {
-  Py_buffer view{};
-  explicit Held(nb::handle buffer) {
-    if (PyObject_GetBuffer(buffer.ptr(), &view, PyBUF_SIMPLE | PyBUF_WRITABLE) != 0) throw nb::python_error();
-  }
-  ~Held() {
-    nb::gil_scoped_acquire acquired;
-    PyBuffer_Release(&view);
-  }
-};
-
 nb::bytes add_region(ucx::Target& self, uint64_t id, nb::handle memory) {
-  const auto held = std::make_shared<Held>(memory);
-  const std::span bytes(static_cast<std::byte*>(held->view.buf), static_cast<size_t>(held->view.len));
+  const auto held = hold_buffer(memory);
   std::string descriptor;
   {
     nb::gil_scoped_release released;
-    descriptor = self.add_region(id, bytes, held);
+    descriptor = self.add_region(id, held->writable(), held);
   }
   return bytes_of(descriptor);
 }
 
 void make_endpoint(ucx::UcxEndpoint* self, std::shared_ptr<ucx::Context> context, const nb::bytes& descriptor,
-                   double timeout_s, const Capability& capability) {
+                   double timeout_s, bool native_put, bool native_get, bool native_atomics) {
+  const Capability capability{.native_put = native_put, .native_get = native_get, .native_atomics = native_atomics,
+                              .needs_target_progress = !(native_put && native_get && native_atomics)};
   const std::string copy(descriptor.c_str(), descriptor.size());
   nb::gil_scoped_release released;
   new (self) ucx::UcxEndpoint(std::move(context), copy, ucx::Seconds(timeout_s), capability);
@@ -72,6 +62,7 @@ void bind_ucx(nb::module_& m) {
       .def("close", &ucx::Target::close, Released());
 
   nb::class_<ucx::UcxEndpoint, Endpoint>(m, "UcxEndpoint")
-      .def("__init__", &make_endpoint, "context"_a, "descriptor"_a, "timeout_s"_a, "capability"_a)
+      .def("__init__", &make_endpoint, "context"_a, "descriptor"_a, "timeout_s"_a,
+           "native_put"_a = false, "native_get"_a = false, "native_atomics"_a = false)
       .def("transports", &ucx::UcxEndpoint::transports, Released());
 }
