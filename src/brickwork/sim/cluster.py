@@ -4,30 +4,41 @@ It decides nothing, as the live coordinator decides nothing. Beside driving it k
 of decisions; equal seeds give equal logs, whatever the process.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from random import Random
 
-from brickwork.compiler.instance import ConcreteWork, concrete, resolve, result_specs, task_work
-from brickwork.compiler.plan import Plan, PlanTask
-from brickwork.control.actions import Accept, Action, Dispatch, Finish, Load, Release, Stop, Unload
+from brickwork.control.actions import (
+    Accept,
+    Action,
+    Assist,
+    Dispatch,
+    Finish,
+    Join,
+    Load,
+    Release,
+    Stop,
+    Unload,
+    Yield,
+)
 from brickwork.control.events import Event, ExecutorJoined, ExecutorLost, RequestArrived, Woke
 from brickwork.control.machine import Control
 from brickwork.control.story import written
-from brickwork.core.ids import ExecutorId, RequestId, TaskId
-from brickwork.core.request import Scalar
+from brickwork.core.ids import ExecutorId
+from brickwork.core.request import Outcome
 from brickwork.core.tensor import TensorHandle
+from brickwork.observe.spans import Span
 from brickwork.profile.table import Profile
+from brickwork.sim.contents import Contents
 from brickwork.sim.executor import Physics, VirtualExecutor
-from brickwork.sim.faults import Crash
+from brickwork.sim.faults import BadMessages, Crash, Fault, Partition, Slowdown, Takeover
 from brickwork.sim.ledger import Ledger
+from brickwork.sim.links import LINK_S, Links
 from brickwork.sim.loop import Loop
 from brickwork.sim.report import Report
 from brickwork.sim.workload import Arrival
-
-LINK_S = 2e-4
-"""One way on a Unix socket with both processes awake: 0.1 to 0.3 ms measured for framed messages in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,8 @@ class Slot:
     name: str
     memory_bytes: int
     device: str = "cpu-1"
+    can_step: bool = True  # obeys Join and Yield
+    max_degree: int = 8
 
 
 class Cluster:
@@ -44,22 +57,44 @@ class Cluster:
 
     profile     how fast things truly are; control may have been given another one
     checks      call State.check() after every event
+    logs        keep the digest of all decisions; costs a fifth of the time
+    link_s      one way between coordinator and executor
+    spans       takes the timeline
+    restart     makes the Control that takes over after a Takeover
     """
 
-    def __init__(self, control: Control, profile: Profile, seed: int = 0, noise: float = 0.0, checks: bool = False):
+    def __init__(
+        self,
+        control: Control,
+        profile: Profile,
+        seed: int = 0,
+        noise: float = 0.0,
+        checks: bool = False,
+        logs: bool = True,
+        link_s: float = LINK_S,
+        spans: Callable[[Span], None] | None = None,
+        restart: Callable[[], Control] | None = None,
+    ):
         self.control = control
         self.loop = Loop()
         self.ledger = Ledger()
         self.report = Report()
-        self._physics = Physics(profile, self._works, self._outputs, noise)
+        self._contents = Contents(self.ledger)
+        contents = self._contents
+        self._physics = Physics(
+            profile, contents.works, contents.outputs, noise, contents.carries, self._executor, spans
+        )
         self._seed = seed
         self._checks = checks
+        self._restart = restart
+        self._links = Links(self.loop, link_s, seed)
         self._slots: dict[str, Slot] = {}
         self._lives: dict[str, int] = {}
         self._executors: dict[ExecutorId, VirtualExecutor] = {}
-        self._plans: dict[RequestId, tuple[Plan, dict[str, Scalar], dict[str, PlanTask]]] = {}
-        self._log = sha256()
+        self._busy_s: list[float] = []  # of executors that died
+        self._log = sha256() if logs else None
         self._wake_s: float | None = None
+        self._is_down = False
 
     # what is planned before the run
 
@@ -70,14 +105,28 @@ class Cluster:
     def submit(self, arrival: Arrival) -> None:
         self.loop.after(arrival.time_s, partial(self._arrive, arrival))
 
-    def schedule(self, crash: Crash) -> None:
-        self.loop.after(crash.time_s, partial(self._crash, crash))
+    def feed(self, arrivals: Iterable[Arrival]) -> None:
+        """Submit arrivals that come in order of time, each once the one before has arrived."""
+        self._feed_next(iter(arrivals))
 
-    def run(self, max_calls: int = 10_000_000) -> Report:
+    def schedule(self, fault: Fault) -> None:
+        match fault:
+            case Crash():
+                self.loop.after(fault.time_s, partial(self._crash, fault.slot, fault.rejoin_after_s))
+            case Slowdown():
+                self.loop.after(fault.time_s, partial(self._pace, fault.slot, fault.factor))
+                self.loop.after(fault.time_s + fault.for_s, partial(self._pace, fault.slot, 1.0))
+            case Takeover():
+                self.loop.after(fault.time_s, partial(self._lose_control, fault.back_after_s))
+            case Partition() | BadMessages():
+                self._links.suffer(fault)
+
+    def run(self, max_calls: int = 1_000_000_000) -> Report:
         """Run until nothing is left to do."""
         self.loop.run(max_calls)
-        self.report.log_digest = self._log.hexdigest()
+        self.report.log_digest = self._log.hexdigest() if self._log else ""
         self.report.leaked = len(self.ledger.live)
+        self.report.busy_s = sum(self._busy_s) + sum(each.busy_s for each in self._executors.values())
         return self.report
 
     # what happens
@@ -86,45 +135,106 @@ class Cluster:
         actions = self.control.handle(event, self.loop.now_s)
         self.report.events += 1
         for action in actions:
-            self._log.update(f"{self.loop.now_s!r} {written(action)}\n".encode())
+            if self._log:
+                self._log.update(f"{self.loop.now_s!r} {written(action)}\n".encode())
             self._carry_out(action)
         if self._checks:
             self.control.state.check()
         self._arm_wake()
 
+    def _feed_next(self, arrivals: Iterator[Arrival]) -> None:
+        def arrive(arrival: Arrival) -> None:
+            self._feed_next(arrivals)
+            self._arrive(arrival)
+
+        if (following := next(arrivals, None)) is not None:
+            self.loop.after(max(0.0, following.time_s - self.loop.now_s), partial(arrive, following))
+
     def _arrive(self, arrival: Arrival) -> None:
-        request, plan = arrival.request, arrival.plan
-        scalars = resolve(plan, dict(request.values))
-        self._plans[request.id] = (plan, scalars, {task.name: task for task in plan.tasks})
-        self.report.arrived(request, self.loop.now_s)
-        inputs = tuple(
-            (each.name, self.ledger.put(concrete(each.type, scalars))) for each in plan.inputs if each.type.is_tensor
-        )
-        self.tell(RequestArrived(request, plan, inputs))
+        self.report.arrived(arrival.request, self.loop.now_s, arrival.is_judged)
+        if self._is_down:
+            return self.report.ended(arrival.request.id, self.loop.now_s, Outcome.REJECTED, "nobody listens")
+        inputs = self._contents.take(arrival)
+        self.tell(RequestArrived(arrival.request, arrival.plan, inputs))
 
     def _join(self, name: str) -> None:
+        if self._is_down:
+            return  # whoever takes over starts them all
         slot = self._slots[name]
         life = self._lives[name] = self._lives.get(name, 0) + 1
         executor_id = ExecutorId(f"{name}.{life}")
         random = Random(f"executor {self._seed} {executor_id}")
+        number = list(self._slots).index(name) + 1 if self._physics.spans else 0
         self._executors[executor_id] = VirtualExecutor(
-            executor_id, slot.device, slot.memory_bytes, self.loop, self._physics, self._tell_later, random
+            executor_id,
+            slot.device,
+            slot.memory_bytes,
+            self.loop,
+            self._physics,
+            partial(self._tell_later, name, self.control),
+            random,
+            number,
         )
-        self.tell(ExecutorJoined(executor_id, slot.device, slot.memory_bytes))
+        self.tell(
+            ExecutorJoined(
+                executor_id, slot.device, slot.memory_bytes, can_step=slot.can_step, max_degree=slot.max_degree
+            )
+        )
 
-    def _crash(self, crash: Crash) -> None:
+    def _executor(self, executor: ExecutorId) -> VirtualExecutor | None:
+        """An executor that lives."""
+        found = self._executors.get(executor)
+        return None if found is None or found.is_dead else found
+
+    def _of_slot(self, name: str) -> VirtualExecutor | None:
+        return self._executor(ExecutorId(f"{name}.{self._lives.get(name, 0)}"))
+
+    def _crash(self, name: str, rejoin_after_s: float | None) -> None:
         """The process dies now; control hears of it after everything that the process had sent."""
-        executor = self._executors.get(ExecutorId(f"{crash.slot}.{self._lives.get(crash.slot, 0)}"))
-        if executor is None or executor.is_dead:
+        executor = self._of_slot(name)
+        if executor is None:
             return
-        executor.is_dead = True
+        self._kill(executor)
         self.report.crashes += 1
-        self._tell_later(ExecutorLost(executor.id, "killed by signal 9"))
-        if crash.rejoin_after_s is not None:
-            self.loop.after(crash.rejoin_after_s, partial(self._join, crash.slot))
+        executor.tell(ExecutorLost(executor.id, "killed by signal 9"))
+        if rejoin_after_s is not None:
+            self.loop.after(rejoin_after_s, partial(self._join, name))
 
-    def _tell_later(self, event: Event) -> None:
-        self.loop.after(LINK_S, partial(self.tell, event))
+    def _kill(self, executor: VirtualExecutor) -> None:
+        executor.die()
+        self._busy_s.append(executor.busy_s)
+        executor.busy_s = 0.0
+        for other in self._executors.values():
+            if not other.is_dead:
+                other.helper_lost(executor.id)
+
+    def _pace(self, name: str, factor: float) -> None:
+        if (executor := self._of_slot(name)) is not None:
+            executor.set_slowness(factor)
+
+    def _lose_control(self, back_after_s: float) -> None:
+        """Coordinator and executors are gone; tensors with them."""
+        assert self._restart is not None, "a Takeover needs `restart`, which makes the next Control"
+        self._is_down = True
+        self.report.crashes += 1
+        for executor in [each for each in self._executors.values() if not each.is_dead]:
+            executor.is_dead = True  # nobody helps the others: all die at once
+            executor.die()
+        self._contents.drop_tensors()
+        self.loop.after(back_after_s, self._take_over)
+
+    def _take_over(self) -> None:
+        assert self._restart is not None
+        self.control, self._wake_s, self._is_down = self._restart(), None, False
+        for name in self._slots:
+            self._join(name)
+        for arrival in self._contents.accepted():
+            inputs = self._contents.take(arrival)
+            self.tell(RequestArrived(arrival.request, arrival.plan, inputs))
+
+    def _tell_later(self, name: str, control: Control, event: Event) -> None:
+        """An event of one life of a slot; void when another control has taken over meanwhile."""
+        self._links.to_control(name, lambda: self.tell(event) if control is self.control else None)
 
     def _arm_wake(self) -> None:
         """Have one wake-up pending, for the earliest time that control asked for."""
@@ -134,7 +244,7 @@ class Cluster:
             self.loop.after(max(0.0, wake_s - self.loop.now_s), partial(self._woke, wake_s))
 
     def _woke(self, wake_s: float) -> None:
-        if self._wake_s == wake_s:  # else an earlier one has replaced it
+        if self._wake_s == wake_s and not self._is_down:  # else an earlier one has replaced it
             self._wake_s = None
             self.tell(Woke())
 
@@ -144,36 +254,28 @@ class Cluster:
         self.report.ordered(action, self.loop.now_s)
         match action:
             case Accept():
-                pass
-            case Load() | Unload() | Dispatch():
+                self._contents.accept(action.request_id)
+            case Load() | Unload() | Dispatch() | Assist():
                 executor = self._executors[action.executor]
                 self._send(executor, partial(executor.obey, action))
             case Stop():
                 executor = self._executors[action.executor]
                 self._send(executor, partial(executor.stop, action.batch, action.task_id))
+            case Join():
+                executor = self._executors[action.executor]
+                self._send(executor, partial(executor.join, action))
+            case Yield():
+                executor = self._executors[action.executor]
+                self._send(executor, partial(executor.leave, action))
             case Release():
                 for handle in action.handles:
                     self.ledger.take_back(handle)
             case Finish():
-                del self._plans[action.request_id]
+                self._contents.forget(action.request_id)
                 for _, result in action.results:
                     if isinstance(result, TensorHandle):
                         self.ledger.take_back(result)
 
-    def _send(self, executor: VirtualExecutor, order: partial[None]) -> None:
-        self.loop.after(LINK_S, lambda: None if executor.is_dead else order())
-
-    # what the executors need to know
-
-    def _works(self, task_id: TaskId) -> tuple[ConcreteWork, ...]:
-        plan, scalars, task = self._find(task_id)
-        return task_work(plan, task, scalars)
-
-    def _outputs(self, task_id: TaskId) -> tuple[TensorHandle, ...]:
-        plan, scalars, task = self._find(task_id)
-        return tuple(self.ledger.put(spec) for spec in result_specs(plan, task, scalars))
-
-    def _find(self, task_id: TaskId) -> tuple[Plan, dict[str, Scalar], PlanTask]:
-        request_id, _, name = task_id.rpartition("/")
-        plan, scalars, tasks = self._plans[RequestId(request_id)]
-        return plan, scalars, tasks[name]
+    def _send(self, executor: VirtualExecutor, order: Callable[[], None]) -> None:
+        slot = executor.id.rpartition(".")[0]
+        self._links.to_slot(slot, lambda: None if executor.is_dead else order())

@@ -1,38 +1,26 @@
 """A virtual executor: carries orders out one after the other, in virtual time, and reports like a real one.
 
-A batch runs as in the live runner: works in order, each in trips; before every call `step_batch` says which rows
-join. A row that has left its loop runs the rest of its program at once and is reported, while the others wait.
-
-    denoise a: 2 steps, b: 3 steps   call(a, b) call(a, b) decode(a) -> report a   call(b) decode(b) -> report b
+Orders about the batch that runs (stop, join, yield) pass the queue. A gang waits for its helpers: a helper that has
+come to its Assist does nothing else until the batch has ended or its leader is lost.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
 from brickwork.compiler.instance import ConcreteWork
-from brickwork.control.actions import Dispatch, Load, Unload
+from brickwork.control.actions import Assist, Dispatch, Join, Load, Unload, Yield
 from brickwork.control.events import BatchReported, Event, ModelLoaded, ModelUnloaded
-from brickwork.core.batch import TaskEnd, TaskRun
+from brickwork.core.batch import TaskEnd
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, TaskId
-from brickwork.core.step import step_batch
 from brickwork.core.tensor import TensorHandle
+from brickwork.observe.spans import Span
 from brickwork.profile.table import Profile
+from brickwork.sim.batch import VirtualBatch, VirtualRow, World
 from brickwork.sim.loop import Loop
 
-Order = Load | Unload | Dispatch
-
-
-@dataclass(slots=True)
-class VirtualRow:
-    """One task of a running batch."""
-
-    run: TaskRun
-    works: tuple[ConcreteWork, ...]
-    step: int = 0
-    stop: int = 0
-    is_stopped: bool = False
+Order = Load | Unload | Dispatch | Assist
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +30,10 @@ class Physics:
     profile: Profile
     works: Callable[[TaskId], tuple[ConcreteWork, ...]]
     outputs: Callable[[TaskId], tuple[TensorHandle, ...]]  # makes the results of a task
-    noise: float  # standard deviation of batch and load times, relative
+    noise: float = 0.0  # standard deviation of batch and load times, relative
+    carries: Callable[[TaskId], tuple[TensorHandle, ...]] = lambda _: ()  # makes the checkpoint of a task
+    find: Callable[[ExecutorId], "VirtualExecutor | None"] = lambda _: None  # an executor that lives
+    spans: Callable[[Span], None] | None = None  # takes the timeline
 
 
 @dataclass(slots=True)
@@ -56,11 +47,19 @@ class VirtualExecutor:
     physics: Physics
     tell: Callable[[Event], None]
     random: Random
+    number: int = 0  # for the timeline
+    slowness: float = 1.0  # factor on everything that it computes
+    busy_s: float = 0.0  # computing, helping included
     is_dead: bool = False
     _orders: deque[Order] = field(default_factory=deque)
     _is_busy: bool = False
     _resident: dict[ModelId, int] = field(default_factory=dict)
-    _stopped: set[tuple[BatchId, TaskId]] = field(default_factory=set)
+    _batch: VirtualBatch | None = None
+    _batch_id: BatchId | None = None
+    _helps: BatchId | None = None  # the batch for which it has come to its Assist
+    _begun: float | None = None  # when the batch began, or the help
+    _gangs_over: set[BatchId] = field(default_factory=set)  # batches with helpers that have ended
+    _early: dict[BatchId, list[Join | Yield | TaskId]] = field(default_factory=dict)  # about batches not begun
 
     def obey(self, order: Order) -> None:
         self._orders.append(order)
@@ -69,15 +68,76 @@ class VirtualExecutor:
 
     def stop(self, batch: BatchId, task: TaskId) -> None:
         """Give the task up at the next step boundary."""
-        self._stopped.add((batch, task))
+        self._about(batch, task)
+
+    def join(self, order: Join) -> None:
+        self._about(order.batch, order)
+
+    def leave(self, order: Yield) -> None:
+        self._about(order.batch, order)
+
+    def die(self) -> None:
+        """The process ends; those who work with it notice. Says nothing any more."""
+        self.is_dead = True
+        self._account()
+        if self._batch is not None:
+            for helper in self._batch.order.helpers:
+                if (other := self.physics.find(helper)) is not None:
+                    other.release(self._batch.order.batch)
+
+    def release(self, batch: BatchId) -> None:
+        """Its help with `batch` is over, or will not be needed when it comes to it."""
+        if self._helps == batch:
+            self._helps = None
+            self._account()
+            self._next()
+        else:
+            self._orders = deque(o for o in self._orders if not (isinstance(o, Assist) and o.batch == batch))
+
+    def helper_arrived(self, batch: BatchId) -> None:
+        """A helper has come to its Assist for `batch`."""
+        head = self._orders[0] if self._orders else None
+        if self._batch is None and isinstance(head, Dispatch) and head.batch == batch:
+            self._try_dispatch()
+
+    def helper_lost(self, helper: ExecutorId) -> None:
+        """An executor has died that may have helped here, or was waited for."""
+        head = self._orders[0] if self._orders else None
+        if self._batch is not None and helper in self._batch.order.helpers:
+            self._batch.bereave()
+        elif self._batch is None and isinstance(head, Dispatch) and helper in head.helpers:
+            self._try_dispatch()
+
+    def set_slowness(self, factor: float) -> None:
+        self.slowness = factor
+        if self._batch is not None:
+            self._batch.pace_changed()
+
+    # the queue
+
+    def _about(self, batch: BatchId, order: Join | Yield | TaskId) -> None:
+        if self._batch is None or self._batch_id != batch:
+            if any(isinstance(queued, Dispatch) and queued.batch == batch for queued in self._orders):
+                self._early.setdefault(batch, []).append(order)
+            return  # it has ended: void
+        if isinstance(order, Join):
+            self._batch.join(order.runs)
+        elif isinstance(order, Yield):
+            self._batch.leave()
+        else:
+            self._batch.stop(order)
 
     def _next(self) -> None:
         self._is_busy = bool(self._orders)
-        if not self._orders:
+        if not self._orders or self.is_dead:
             return
-        order = self._orders.popleft()
+        order = self._orders[0]
         if isinstance(order, Dispatch):
-            self._run(order)
+            self._try_dispatch()  # stays at the head until its helpers are there
+            return
+        self._orders.popleft()
+        if isinstance(order, Assist):
+            self._assist(order)
         elif isinstance(order, Load):
             self._load(order)
         else:
@@ -89,7 +149,7 @@ class VirtualExecutor:
         self.loop.after(delay_s, lambda: None if self.is_dead else call())
 
     def _noisy(self) -> float:
-        return max(0.1, self.random.gauss(1.0, self.physics.noise))
+        return max(0.1, self.random.gauss(1.0, self.physics.noise)) if self.physics.noise else 1.0
 
     def _load(self, order: Load) -> None:
         self._resident[order.model.id] = order.model.weight_bytes
@@ -103,48 +163,82 @@ class VirtualExecutor:
 
         self._after(load_s, loaded)
 
+    def _assist(self, order: Assist) -> None:
+        leader = self.physics.find(order.leader)
+        if leader is None or not leader.expects(order.batch):
+            return self._next()
+        self._helps, self._begun = order.batch, self.loop.now_s
+        leader.helper_arrived(order.batch)
+
+    def expects(self, batch: BatchId) -> bool:
+        """Whether a helper for `batch` is still wanted here. A Dispatch that is on its way will be waited for."""
+        return batch not in self._gangs_over
+
+    @property
+    def helps(self) -> BatchId | None:
+        return self._helps
+
+    # batches
+
+    def _try_dispatch(self) -> None:
+        order = self._orders[0]
+        assert isinstance(order, Dispatch)
+        helpers = [self.physics.find(helper) for helper in order.helpers]
+        if any(helper is not None and helper.helps != order.batch for helper in helpers):
+            return
+        self._orders.popleft()
+        self._run(order)
+        if None in helpers and self._batch is not None:
+            self._batch.bereave()
+
     def _run(self, order: Dispatch) -> None:
         lacking = set(order.program.models) - set(self._resident)
-        assert not lacking, f"{self.id}: batch {order.batch} runs without {lacking}"
-        rows = [VirtualRow(run, self.physics.works(run.task_id)) for run in order.runs]
-        started_s, noise, left = self.loop.now_s, self._noisy(), len(rows)
-        happenings = self._execute(order.batch, rows, 0)
+        assert order.layout.apart or not lacking, f"{self.id}: batch {order.batch} runs without {lacking}"
+        started_s, noise = self.loop.now_s, self._noisy()
+        profile, device = self.physics.profile, self.device
 
-        def advance() -> None:
-            nonlocal left
-            for happening in happenings:
-                if isinstance(happening, float):
-                    return self._after(happening * noise, advance)
-                left -= len(happening)
-                self.tell(BatchReported(self.id, order.batch, happening, left == 0, self.loop.now_s - started_s))
-            self._next()
+        def call_s(key: str, shape: str, rows: int, degree: int) -> float:
+            return profile.call_s(device, key, shape, rows, degree) * noise * self.slowness
 
-        advance()
+        def report(ends: tuple[TaskEnd, ...], is_last: bool) -> None:
+            self.tell(BatchReported(self.id, order.batch, ends, is_last, self.loop.now_s - started_s))
+            if is_last:
+                self._over(order)
 
-    def _execute(self, batch: BatchId, rows: list[VirtualRow], k: int) -> Iterator[float | tuple[TaskEnd, ...]]:
-        """What happens while `rows` run their works from the k-th on: seconds that pass, and ends of tasks."""
-        if not rows:
-            return
-        if k == len(rows[0].works):
-            yield tuple(
-                TaskEnd(row.run.task_id, row.run.attempt, "done", self.physics.outputs(row.run.task_id)) for row in rows
-            )
-            return
-        for row in rows:
-            row.step, row.stop = 0, row.works[k].trips
-        yield from self._execute(batch, [row for row in rows if row.stop == 0], k + 1)
-        yield from self._without_stopped(batch, rows)
-        while active := step_batch(rows):
-            work = active[0].works[k]
-            yield self.physics.profile.call_s(self.device, work.key, work.shape, work.rows * len(active))
-            for row in active:
-                row.step += 1
-            rows = [row for row in rows if row.step < row.stop]
-            yield from self._execute(batch, [row for row in active if row.step == row.stop], k + 1)
-            yield from self._without_stopped(batch, rows)
+        world = World(
+            lambda: self.loop.now_s,
+            self._after,
+            call_s,
+            self.physics.works,
+            self.physics.outputs,
+            self.physics.carries,
+            report,
+            self._span,
+        )
+        self._batch, self._batch_id, self._begun = VirtualBatch(order, world), order.batch, started_s
+        early = self._early.pop(order.batch, [])
+        self._batch.start()
+        for each in early:
+            self._about(order.batch, each)
 
-    def _without_stopped(self, batch: BatchId, rows: list[VirtualRow]) -> Iterator[tuple[TaskEnd, ...]]:
-        for row in rows:
-            if not row.is_stopped and (batch, row.run.task_id) in self._stopped:
-                row.is_stopped = True
-                yield (TaskEnd(row.run.task_id, row.run.attempt, "stopped"),)
+    def _over(self, order: Dispatch) -> None:
+        self._batch = None
+        self._account()
+        if order.helpers:
+            self._gangs_over.add(order.batch)
+        for helper in order.helpers:
+            if (other := self.physics.find(helper)) is not None:
+                other.release(order.batch)
+        self._next()
+
+    def _account(self) -> None:
+        if self._begun is not None:
+            self.busy_s += self.loop.now_s - self._begun
+            self._begun = None
+
+    def _span(self, key: str, kind: str, start_s: float, rows: list[VirtualRow]) -> None:
+        if self.physics.spans is not None:
+            model, _, op = key.partition("/")
+            tasks = tuple(row.run.task_id for row in rows)
+            step = rows[0].step if kind else -1
+            self.physics.spans(Span(self.id, self.number, op, model, tasks, step, start_s, self.loop.now_s))

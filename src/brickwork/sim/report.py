@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from brickwork.control.actions import Accept, Action, Dispatch, Finish, Load
+from brickwork.control.actions import Accept, Action, Dispatch, Finish, Join, Load, Yield
 from brickwork.core.ids import RequestId
 from brickwork.core.request import Outcome, Request
 from brickwork.load.report import Sample, attainment, latency_s
@@ -19,6 +19,7 @@ class Run:
     finished_s: float | None = None
     outcome: Outcome | None = None
     error: str = ""
+    is_judged: bool = True  # counts in an experiment that judges some requests only
 
     @property
     def latency_s(self) -> float | None:
@@ -43,12 +44,20 @@ class Report:
     events: int = 0  # that control was told
     loads: Counter[str] = field(default_factory=Counter)  # orders to load, by model
     batch_sizes: Counter[int] = field(default_factory=Counter)
+    joins: int = 0  # tasks that joined a running batch
+    yields: int = 0  # batches that were asked to leave their device
+    degrees: Counter[int] = field(default_factory=Counter)  # dispatches by number of devices
     crashes: int = 0
     leaked: int = 0  # tensors alive after the end
+    busy_s: float = 0.0  # device seconds in batches, helping included
     log_digest: str = ""  # sha256 of every action with its time and cause
 
-    def arrived(self, request: Request, now_s: float) -> None:
-        self.runs[request.id] = Run(request, now_s)
+    def arrived(self, request: Request, now_s: float, is_judged: bool = True) -> None:
+        self.runs[request.id] = Run(request, now_s, is_judged=is_judged)
+
+    def ended(self, request_id: RequestId, now_s: float, outcome: Outcome, error: str) -> None:
+        run = self.runs[request_id]
+        run.finished_s, run.outcome, run.error = now_s, outcome, error
 
     def ordered(self, action: Action, now_s: float) -> None:
         match action:
@@ -58,9 +67,13 @@ class Report:
                 self.loads[action.model.id] += 1
             case Dispatch():
                 self.batch_sizes[len(action.runs)] += 1
+                self.degrees[action.layout.devices] += 1
+            case Join():
+                self.joins += len(action.runs)
+            case Yield():
+                self.yields += 1
             case Finish():
-                run = self.runs[action.request_id]
-                run.finished_s, run.outcome, run.error = now_s, action.outcome, action.error
+                self.ended(action.request_id, now_s, action.outcome, action.error)
 
     @property
     def outcomes(self) -> Counter[str]:
@@ -89,6 +102,7 @@ class Report:
         return (
             f"simulated: {len(self.runs)} requests: {outcomes}\n"
             f"latency: {latencies or 'none finished'}; attainment {self.attainment:.1%}\n"
-            f"batches: {sizes}; loads: {self.loads.total()}; crashes: {self.crashes}; events: {self.events}\n"
+            f"batches: {sizes}; joins: {self.joins}; yields: {self.yields}; loads: {self.loads.total()}; "
+            f"crashes: {self.crashes}; events: {self.events}\n"
             f"decision log {self.log_digest[:16]}"
         )

@@ -35,7 +35,9 @@ class Devices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     device: Text  # as the profile calls it
     count: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-    memory_gib: Positive = 58.0  # for weights; activations have the rest of an 80 GB device
+    memory_gib: Positive = (
+        60.6  # weights and activations: of 80 GB, 58 GiB of weights and the largest decode beside them
+    )
     price_per_hour: NotNegative = 0.0
 
 

@@ -26,6 +26,7 @@ class Arrival:
     time_s: float
     request: Request
     plan: Plan
+    is_judged: bool = True
 
 
 def poisson(mix: Sequence[Kind], rate_per_s: float, count: int, seed: int) -> list[Arrival]:

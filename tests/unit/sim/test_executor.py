@@ -32,7 +32,7 @@ class Bench:
 
     def works(self, task: TaskId) -> tuple[ConcreteWork, ...]:
         steps = int(task.split("/")[0])
-        loop = ConcreteWork("toy.dit/toy.predict", "16x8x8", 2, steps)
+        loop = ConcreteWork("toy.dit/toy.predict", "16x8x8", 2, steps, is_step=True)
         return (loop, ConcreteWork("toy.vae/toy.decode", "16x8x8", 1, 1))
 
     def told(self, event: Event) -> None:

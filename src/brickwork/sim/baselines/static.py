@@ -1,0 +1,180 @@
+"""B0 to B2: monoliths whose devices are split into groups, each group serving some workflows.
+
+    B0   a group for each workflow                      (the split over workflows is searched)
+    B1   one group for all, which swaps                 (nothing to search)
+    B2   any grouping: a family split in every way, families whole or together (grouping and split are searched)
+
+A group whose pipelines fit a device together holds them all; others swap. Groups do not meet, so what a group attains
+depends on its devices only: a table by group and number of devices, and then the best split is a knapsack, solved
+exactly. Of several splits that hold, or do not, the one with the best verdict is taken.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from brickwork.load.report import MIN_WORKFLOW_ATTAINMENT, MIN_WORKFLOW_REQUESTS
+from brickwork.sim.baselines.costs import Job, Load
+from brickwork.sim.baselines.pools import fits_together, resident_pool, swapping_pool
+from brickwork.sim.baselines.verdict import Verdict, verdict
+
+Group = frozenset[int]
+"""Kinds of jobs that are served together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Groups with their devices, and how well that goes."""
+
+    groups: tuple[tuple[tuple[str, ...], int], ...]  # (workflows, devices)
+    verdict: Verdict
+
+
+Row = tuple[float, tuple[tuple[Group, int], ...]]
+"""A way to use some devices: (value, groups with their devices)."""
+
+NONE: Row = (float("-inf"), ())
+
+FLOOR = 1e6
+"""What a workflow below its floor costs in a search: more than all requests together can be worth."""
+
+
+@dataclass
+class _Tables:
+    """What each group attains with each number of devices, worked out when asked for."""
+
+    load: Load
+    admits: bool
+    devices: int
+    _jobs: dict[Group, list[list[Job]]] = field(default_factory=dict)
+    _rows: dict[Group, list[Row]] = field(default_factory=dict)
+
+    def jobs(self, group: Group) -> list[list[Job]]:
+        """The group's jobs by seed."""
+        if group not in self._jobs:
+            self._jobs[group] = [[job for job in jobs if job.kind in group] for jobs in self.load.seeds]
+        return self._jobs[group]
+
+    def finishes(self, group: Group, devices: int) -> list[list[float | None]]:
+        costs = self.load.costs
+        pool = resident_pool if fits_together([costs[kind] for kind in group]) else swapping_pool
+        return [pool(jobs, costs, devices, self.admits) for jobs in self.jobs(group)]
+
+    def rows(self, group: Group) -> list[Row]:
+        """The group alone on 0, 1 ... devices; ends where more devices would meet no more."""
+        if group not in self._rows:
+            rows = [NONE]
+            judged = [
+                [counts for job, counts in zip(jobs, seed, strict=True) if job.kind in group]
+                for jobs, seed in zip(self.load.seeds, self.load.judged, strict=True)
+            ]
+            for devices in range(1, self.devices + 1):
+                value, is_full = self._value(group, devices, judged)
+                rows.append((value, ((group, devices),)))
+                if is_full:
+                    break
+            self._rows[group] = rows
+        return self._rows[group]
+
+    def _value(self, group: Group, devices: int, judged: list[list[bool]]) -> tuple[float, bool]:
+        """Requests met in time, less FLOOR for every workflow below its floor; and whether all were met."""
+        met, offered = dict.fromkeys(group, 0), dict.fromkeys(group, 0)
+        for jobs, seed, ends in zip(self.jobs(group), judged, self.finishes(group, devices), strict=True):
+            for job, counts, end_s in zip(jobs, seed, ends, strict=True):
+                if counts:
+                    offered[job.kind] += 1
+                    met[job.kind] += end_s is not None and end_s <= job.due_s
+        below = sum(
+            offered[kind] >= MIN_WORKFLOW_REQUESTS and met[kind] < MIN_WORKFLOW_ATTAINMENT * offered[kind]
+            for kind in group
+        )
+        return sum(met.values()) - FLOOR * below, met == offered
+
+
+def split_b0(load: Load, devices: int, admits: bool) -> Split:
+    """A group for each workflow. With fewer devices than workflows, neighbours in the list share a group and swap."""
+    tables = _Tables(load, admits, devices)
+    kinds = list(range(len(load.costs)))
+    size = -(-len(kinds) // devices)
+    groups = [frozenset(kinds[k : k + size]) for k in range(0, len(kinds), size)]
+    return _judged(_together([tables.rows(group) for group in groups], devices), tables)
+
+
+def split_b1(load: Load, devices: int, admits: bool) -> Split:
+    """One group of everything."""
+    group = frozenset(range(len(load.costs)))
+    return _judged((0.0, ((group, devices),)), _Tables(load, admits, devices))
+
+
+def split_b2(load: Load, devices: int, admits: bool) -> Split:
+    """The best grouping: families together in every way; one that stays alone is itself split in every way."""
+    tables = _Tables(load, admits, devices)
+    families: dict[str, list[int]] = {}
+    for kind, cost in enumerate(load.costs):
+        families.setdefault(max(cost.models, key=lambda model: model[1])[0], []).append(kind)
+    alone = {
+        name: _best_rows(
+            [_together_rows([tables.rows(frozenset(part)) for part in split], devices) for split in partitions(kinds)]
+        )
+        for name, kinds in families.items()
+    }
+    best = NONE
+    for partition in partitions(list(families)):
+        if len(partition) <= devices:
+            rows = [
+                alone[names[0]] if len(names) == 1 else tables.rows(frozenset(k for n in names for k in families[n]))
+                for names in partition
+            ]
+            best = max(best, _together(rows, devices), key=lambda row: row[0])
+    return _judged(best, tables)
+
+
+def partitions(items: list) -> Iterator[list[list]]:  # type: ignore[type-arg]
+    """All ways to put `items` into groups; 1, 2, 5, 15 ways for 1 to 4 items."""
+    if not items:
+        yield []
+        return
+    first, rest = items[0], items[1:]
+    for size in range(len(rest) + 1):
+        for mates in combinations(rest, size):
+            others = [item for item in rest if item not in mates]
+            for partition in partitions(others):
+                yield [[first, *mates], *partition]
+
+
+def _together_rows(parts: list[list[Row]], devices: int) -> list[Row]:
+    """The most valuable way to share 0, 1 ... `devices` devices among parts: a knapsack over their rows."""
+    rows: list[Row] = [(0.0, ())]
+    for part in parts:
+        following = [NONE] * min(devices + 1, len(rows) + len(part) - 1)
+        for used, (value, groups) in enumerate(rows):
+            for count, (own, own_groups) in enumerate(part[: len(following) - used]):
+                if value + own > following[used + count][0]:
+                    following[used + count] = (value + own, groups + own_groups)
+        rows = following
+    return rows
+
+
+def _together(parts: list[list[Row]], devices: int) -> Row:
+    return max(_together_rows(parts, devices), key=lambda row: row[0])
+
+
+def _best_rows(choices: list[list[Row]]) -> list[Row]:
+    """For each number of devices the best of several tables."""
+    longest = max(len(rows) for rows in choices)
+    return [
+        max((rows[n] for rows in choices if n < len(rows)), key=lambda row: row[0], default=NONE)
+        for n in range(longest)
+    ]
+
+
+def _judged(split: Row, tables: _Tables) -> Split:
+    load = tables.load
+    ends: list[list[float | None]] = [[None] * len(jobs) for jobs in load.seeds]
+    for group, devices in split[1]:
+        for jobs, seed_ends, own in zip(load.seeds, ends, tables.finishes(group, devices), strict=True):
+            numbers = [number for number, job in enumerate(jobs) if job.kind in group]
+            for number, end_s in zip(numbers, own, strict=True):
+                seed_ends[number] = end_s
+    named = tuple((tuple(load.costs[kind].name for kind in sorted(group)), count) for group, count in split[1])
+    return Split(named, verdict(load, ends))
