@@ -1,0 +1,133 @@
+"""Run a scenario under control: its draws become requests, its fleet slots, its faults the driver's faults."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from brickwork.compiler.plan import Plan
+from brickwork.control.machine import Control
+from brickwork.control.policies import ABLATIONS, Policies, by_name
+from brickwork.core.ids import RequestId
+from brickwork.core.request import SLO, Request, Scalar
+from brickwork.observe.spans import Span
+from brickwork.profile.files import SHIPPED, read_profile, shipped_profile
+from brickwork.profile.table import Profile
+from brickwork.sim import faults, scenario
+from brickwork.sim.baselines.costs import GIB, cost
+from brickwork.sim.cluster import Cluster, Slot
+from brickwork.sim.published import plan, values
+from brickwork.sim.recipes import recipe_of
+from brickwork.sim.report import Report
+from brickwork.sim.scenario import Scenario, ScenarioError
+from brickwork.sim.streams import Draw
+from brickwork.sim.workload import Arrival
+
+OURS = "brickwork"
+"""Name of the policies that are served live; `brickwork:fifo` is them with one feature off, see control.policies."""
+
+
+Values = tuple[tuple[str, Scalar], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a run tells while it goes on."""
+
+    progress: Callable[[int], None] | None = None  # requests that have arrived
+    spans: Callable[[Span], None] | None = None
+    checks: bool = False  # State.check() after every event
+    logs: bool = False  # digest of all decisions
+
+
+def policies_of(name: str) -> Policies:
+    """`brickwork`, or `brickwork:` with the name of an ablation. raises ScenarioError"""
+    plain, _, ablation = name.partition(":")
+    if plain != OURS or (ablation and ablation not in ABLATIONS):
+        known = ", ".join([OURS, *(f"{OURS}:{each}" for each in ABLATIONS)])
+        raise ScenarioError(f"policy: {name!r} is not one that control knows: {known}.")
+    return by_name(**ABLATIONS[ablation]) if ablation else Policies()
+
+
+def profile_of(given: Scenario, folder: Path = Path()) -> Profile:
+    """The scenario's profile: a shipped one, or a file relative to `folder`. raises ProfileError, ScenarioError"""
+    profile = shipped_profile(given.profile) if given.profile in SHIPPED else read_profile(folder / given.profile)
+    for devices in given.fleet:
+        if devices.device not in profile.devices:
+            known = ", ".join(profile.devices)
+            raise ScenarioError(f"fleet: profile {given.profile} knows no device {devices.device!r}, but: {known}.")
+    return profile
+
+
+def simulate(
+    given: Scenario, profile: Profile, stream: Sequence[Draw], seed: int = 0, watch: Watch | None = None
+) -> Report:
+    """One history of a scenario, under one of control's policies.
+
+    stream    `streams.draws(given, seed, ...)`
+    """
+    watch = watch or Watch()
+    policies = policies_of(given.policy)
+
+    def control() -> Control:
+        return Control(profile, policies)
+
+    cluster = Cluster(
+        control(), profile, seed, given.noise, watch.checks, watch.logs, given.link_s, watch.spans, restart=control
+    )
+    slots = slots_of(given)
+    for slot in slots:
+        cluster.add(slot)
+    cluster.feed(_told(_arrivals(given, profile, stream), watch.progress))
+    for fault in given.faults:
+        cluster.schedule(_fault(fault, slots))
+    return cluster.run()
+
+
+def slots_of(given: Scenario) -> list[Slot]:
+    slots: list[Slot] = []
+    for devices in given.fleet:
+        for _ in range(devices.count):
+            slots.append(Slot(f"d{len(slots)}", int(devices.memory_gib * GIB), devices.device))
+    return slots
+
+
+def _arrivals(given: Scenario, profile: Profile, stream: Sequence[Draw]) -> Iterator[Arrival]:
+    device = given.fleet[0].device
+    known: dict[tuple[int, str], tuple[Plan, SLO, Values]] = {}
+    for number, draw in enumerate(stream):
+        key = (id(draw.part), draw.workflow)
+        if key not in known:
+            what = recipe_of(draw.part, draw.workflow)
+            slo = SLO(cost(draw.part, draw.workflow, profile, device, given.slo_scale).slo_s)
+            known[key] = (plan(what), slo, values(what))
+        made, slo, given_values = known[key]
+        request = Request(RequestId(f"r-{number}"), made.workflow, given_values, slo)
+        yield Arrival(draw.time_s, request, made, draw.is_in_spike)
+
+
+def _told(arrivals: Iterator[Arrival], progress: Callable[[int], None] | None) -> Iterator[Arrival]:
+    for number, arrival in enumerate(arrivals, start=1):
+        if progress is not None and number % 100 == 0:
+            progress(number)
+        yield arrival
+
+
+def _fault(fault: scenario.Fault, slots: Sequence[Slot]) -> faults.Fault:
+    match fault:
+        case scenario.Crash():
+            return faults.Crash(fault.at_s, _slot(fault.device, slots), fault.back_after_s)
+        case scenario.Slow():
+            return faults.Slowdown(fault.at_s, _slot(fault.device, slots), fault.factor, fault.for_s)
+        case scenario.Messages():
+            return faults.BadMessages(fault.lost, fault.late, fault.repeated, fault.resend_s, fault.late_s)
+        case scenario.CoordinatorLoss():
+            return faults.Takeover(fault.at_s, fault.back_after_s)
+        case scenario.Partition():
+            names = tuple(_slot(device, slots) for device in fault.devices)
+            return faults.Partition(fault.at_s, names, fault.for_s)
+
+
+def _slot(device: int, slots: Sequence[Slot]) -> str:
+    if device >= len(slots):
+        raise ScenarioError(f"faults: device {device} does not exist; the fleet has 0 to {len(slots) - 1}.")
+    return slots[device].name
