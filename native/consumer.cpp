@@ -99,6 +99,7 @@ void Consumer::recycle_lanes() {
     if (!is_drained(lane)) continue;  // who wants a lane asks again
     lane_word(lane, kLaneWritten) = 0;
     lane_word(lane, kLaneAppended) = 0;
+    lane_word(lane, kLaneJump) = 0;
     lane_word(lane, kLaneAcknowledged) = 0;
     lane_word(lane, kLaneConsumed) = 0;
     lane_word(lane, kLaneLife) = 0;

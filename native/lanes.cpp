@@ -4,8 +4,6 @@
 
 namespace brickwork {
 
-constexpr uint32_t kPadding = ~0U;  // length of the mark that the rest of the lane, to its end, is unused
-
 Append LanesProducer::try_append(uint32_t kind, std::span<const std::byte> payload) {
   const uint64_t bytes = record_bytes(payload.size());
   if (bytes > layout_.shape.lane_bytes) return Append::too_large;
@@ -15,10 +13,8 @@ Append LanesProducer::try_append(uint32_t kind, std::span<const std::byte> paylo
     position = room_for(bytes);
   }
   if (!position) return Append::full;
-  if (*position != written_) {
-    const RecordHeader mark{.life = life_, .position = written_, .length = kPadding};
-    endpoint_->put(layout_.lane(lane_) + written_ % layout_.shape.lane_bytes, std::as_bytes(std::span(&mark, 1)));
-  }
+  // One word is enough: the consumer is past this jump before there is room for another.
+  if (*position != written_) put_word(*endpoint_, layout_.lane_entry(lane_) + kLaneJump, written_);
   put_record({.life = life_, .sequence = sequence_, .position = *position,
               .length = static_cast<uint32_t>(payload.size()), .kind = kind}, payload);
   written_ = *position + bytes;
@@ -57,18 +53,12 @@ std::optional<Delivery> LanesConsumer::next() {
 
 std::optional<Delivery> LanesConsumer::read(uint32_t lane, Cursor& cursor) {
   const uint64_t lane_bytes = layout_.shape.lane_bytes;
-  const auto header_at = [&](uint64_t position) {
-    RecordHeader header;
-    std::copy_n(region_->at(layout_.lane(lane) + position % lane_bytes), sizeof header,
-                reinterpret_cast<std::byte*>(&header));
-    return header;
-  };
-  RecordHeader header = header_at(cursor.position);
-  if (header.length == kPadding) {
+  if (cursor.position % lane_bytes != 0 && lane_word(lane, kLaneJump) == cursor.position)
     cursor.position += lane_bytes - cursor.position % lane_bytes;
-    header = header_at(cursor.position);
-  }
-  const std::byte* at = region_->at(layout_.lane(lane) + cursor.position % lane_bytes) + sizeof header;
+  const std::byte* at = region_->at(layout_.lane(lane) + cursor.position % lane_bytes);
+  RecordHeader header;
+  std::copy_n(at, sizeof header, reinterpret_cast<std::byte*>(&header));
+  at += sizeof header;
   const bool fits = header.life == cursor.life && header.position == cursor.position &&
                     record_bytes(header.length) <= lane_bytes - cursor.position % lane_bytes;
   if (!fits || checksum_of(header, {at, header.length}) != header.checksum) {

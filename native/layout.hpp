@@ -1,5 +1,4 @@
-// Where everything lies in an inbox, and what the bits of its words mean. The same for every process and fabric;
-// src/brickwork/data/inbox/layout.py says it again and a test compares.
+// Where everything lies in an inbox, and what the bits of its words mean. The same for every process and fabric.
 //
 //   0                 header: shape; then one cache line for each word that is written by different parties
 //   kHeaderBytes      lane directory, kLaneEntryBytes each: one line the consumer writes, one the producer's side
@@ -56,6 +55,7 @@ constexpr uint64_t kLaneConsumed = 8;       // bytes below are free again [consu
 constexpr uint64_t kLaneAcknowledged = 16;  // records acknowledged = the lowest sequence that may still come [consumer]
 constexpr uint64_t kLaneWritten = 64;       // ring `lanes`: end of the last committed record [producer]
 constexpr uint64_t kLaneAppended = 72;      // ring `lanes`: records committed, to tell the depth [producer]
+constexpr uint64_t kLaneJump = 80;          // ring `lanes`: where a record left the lane's end unused, last [producer]
 constexpr uint64_t kLaneEntryBytes = 128;
 
 constexpr uint64_t kUnit = 64;  // records start at multiples of it
