@@ -48,7 +48,7 @@ def workflows(name: str | None, model: Path | None, graph: bool, plan: bool) -> 
 
 @app.command()
 def doctor() -> None:
-    """Check this machine: interpreter, native code, memory, model files, and the start of an executor."""
+    """Check this machine: interpreter, native code, memory, model files, the start of an executor, and the fabrics."""
     from brickwork.cli.doctor import examine
 
     raise SystemExit(examine())

@@ -4,6 +4,8 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from brickwork.core.errors import BrickworkError
@@ -21,6 +23,7 @@ def examine() -> int:
         ("tensor arena", _arena),
         ("starter model", _starter),
         ("executor", _executor),
+        *_fabrics(),
     ]
     worst = OK
     for name, check in checks:
@@ -100,4 +103,28 @@ def _executor() -> tuple[str, str]:
     with Cluster(executors=1) as cluster:
         pids = ", ".join(str(pid) for pid in cluster.pids().values())
         ready_s = monotonic() - start_s
-    return OK, f"process {pids} joined after {ready_s:.1f} s; fabrics between executors: shared memory"
+    return OK, f"process {pids} joined after {ready_s:.1f} s"
+
+
+def _fabrics() -> list[tuple[str, Callable[[], tuple[str, str]]]]:
+    """Each fabric's self-test with the target asleep, and which one two processes would use."""
+    from brickwork.data.fabric.probe import FABRICS, Probe, probe
+    from brickwork.data.fabric.select import select, this_party
+
+    found: dict[str, Probe] = {}
+
+    def examine(fabric: str) -> tuple[str, str]:
+        one = found[fabric] = probe(fabric)
+        if one.word is None:
+            return (WARN if fabric == "ucx" else BAD), f"not available: {one.why_not}"
+        return OK, f"{one.version}, transports {', '.join(one.transports)}; {one.word}"
+
+    def choose() -> tuple[str, str]:
+        ucx = found["ucx"]
+        here = this_party(ucx.version, ucx.transports, ucx.word)
+        elsewhere = replace(here, boot_id="of another host like this one")
+        near, far = select(here, here), select(here, elsewhere)
+        return OK, f"on this host {near.fabric} ({near.reason}); between hosts like it {far.fabric} ({far.reason})"
+
+    checks = [(f"fabric {fabric}", partial(examine, fabric)) for fabric in FABRICS]
+    return [*checks, ("fabric chosen", choose)]
