@@ -14,7 +14,7 @@ from brickwork.core.errors import (
     RequestFailed,
     WorkflowError,
 )
-from brickwork.workflow.api import Image, Size, Workflow, input, workflow
+from brickwork.workflow.api import Image, Size, Video, Workflow, input, workflow
 from brickwork.workflow.catalog import family
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from brickwork.coordinator.cluster import Cluster, run
 
 __all__ = [
-    "workflow", "family", "input", "Image", "Size", "Workflow", "run", "Cluster", "Client", "AsyncClient",
+    "workflow", "family", "input", "Image", "Video", "Size", "Workflow", "run", "Cluster", "Client", "AsyncClient",
     "BrickworkError", "Cancelled", "InputError", "ModelError", "Rejected", "RequestFailed", "WorkflowError",
 ]  # fmt: skip
 

@@ -14,6 +14,7 @@ _EPILOG = """Examples:
 brickwork run text-to-image "a red circle above a blue square" -o picture.png
 brickwork run text-to-image "a green triangle" --seed 7 --steps 20 --executors 3
 brickwork run image-to-image picture.png "a blue square" --strength 0.7
+brickwork run image-to-video photo.png "moves left" -o clip.mp4
 brickwork run my_workflows.py:poster "..."        # your own, see docs/guides/workflows.md
 """
 
@@ -45,9 +46,12 @@ class RunGroup(click.Group):
         from brickwork.cli.catalog import find
 
         workflow = find(name, model)
-        parameters = [_parameter(item) for item in workflow.inputs]
+        parameters: list[click.Parameter] = [_parameter(item) for item in workflow.inputs]
         return click.Command(
-            name, params=[*parameters, *_common_options(name)], callback=_callback(workflow), help=workflow.graph.doc
+            name,
+            params=[*parameters, *_common_options(name, _result_of(workflow))],
+            callback=_callback(workflow),
+            help=workflow.graph.doc,
         )
 
 
@@ -71,8 +75,17 @@ def _parameter(item: Any) -> click.Parameter:
     return click.Option([flag, item.name], metavar=item.type.space.upper(), help=shown(item))
 
 
-def _common_options(name: str) -> list[click.Parameter]:
-    output = f"{name.partition(':')[2] or name}.png"
+def _result_of(workflow: Any) -> Any:
+    """The type of what is written: the only result, or the one that shows something."""
+    from brickwork.coordinator.values import output_types
+
+    types = output_types(workflow.plan)
+    return next((types[name] for name in ("image", "video") if name in types), next(iter(types.values())))
+
+
+def _common_options(name: str, result: Any) -> list[click.Parameter]:
+    suffix = "mp4" if result.space == "video" else "png"
+    output = f"{name.partition(':')[2] or name}.{suffix}"
     return [
         click.Option(["-o", "--output", "_output"], type=click.Path(path_type=Path), default=output,
                      show_default=True, help="File to write; the suffix decides the format."),
@@ -112,7 +125,8 @@ def _run(workflow: Any, given: dict[str, str], options: dict[str, Any]) -> None:
         if item.type.is_tensor:
             inputs[item.name] = open_picture(item.name, inputs[item.name])
     output: Path = options["_output"]
-    check_writable(output)
+    result_type = _result_of(workflow)
+    check_writable(output, result_type.space)
     memory_bytes = parse_bytes("memory-budget", options["_memory"])
 
     from brickwork.cli.progress import Reporter
@@ -129,18 +143,21 @@ def _run(workflow: Any, given: dict[str, str], options: dict[str, Any]) -> None:
             )
             if options["_trace"] is not None:
                 cluster.write_trace(options["_trace"])
-        write_image(result.image, output)
+        write(result.video if result_type.space == "video" else result.image, output)
         reporter.done(result.seconds)
     print(output)
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, space: str = "image") -> None:
     """Refuse an output that cannot be written before the work is done, not after."""
     from PIL import Image
 
     from brickwork.core.errors import InputError
+    from brickwork.media.video import FORMATS
 
-    if path.suffix.lower() not in Image.registered_extensions():
+    if space == "video" and path.suffix.lower().removeprefix(".") not in FORMATS:
+        raise InputError("output", f"{path} has no suffix of a clip format; use .mp4, .gif or .webp")
+    if space != "video" and path.suffix.lower() not in Image.registered_extensions():
         raise InputError("output", f"{path} has no suffix of a picture format; use .png, .jpg or .webp")
     if path.is_dir() or not path.parent.is_dir():
         raise InputError("output", f"{path} is not a file in an existing directory; create {path.parent} first")
@@ -148,23 +165,17 @@ def check_writable(path: Path) -> None:
         raise InputError("output", f"{path.parent} is not writable")
 
 
-def write_image(image: Any, path: Path) -> None:
-    """Write whole or not at all: a temporary file beside `path`, then a rename."""
+def write(result: Any, path: Path) -> None:
+    """Write a picture or a clip whole or not at all: a temporary file beside `path`, then a rename."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            image.save(file, format=None if not path.suffix else _format(path))
+        result.save(name)
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _format(path: Path) -> str:
-    from PIL import Image
-
-    return Image.registered_extensions()[path.suffix.lower()]
 
 
 def _umask() -> int:

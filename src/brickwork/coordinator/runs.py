@@ -25,14 +25,22 @@ class Result:
     """What a request gave."""
 
     request_id: RequestId
-    outputs: dict[str, Any]  # by result name: a PIL image, a numpy array, or a scalar
+    outputs: dict[str, Any]  # by result name: a PIL image, a Video, a numpy array, or a scalar
     seconds: float  # from submission to result, on the coordinator
 
     @property
     def image(self) -> Any:
         """The only output, or the one named "image", as a PIL image."""
-        if "image" in self.outputs:
-            return self.outputs["image"]
+        return self._output("image")
+
+    @property
+    def video(self) -> Any:
+        """The only output, or the one named "video": a Video, with `frames` and `save(path)`."""
+        return self._output("video")
+
+    def _output(self, name: str) -> Any:
+        if name in self.outputs:
+            return self.outputs[name]
         if len(self.outputs) == 1:
             return next(iter(self.outputs.values()))
         raise AttributeError(f"this workflow gives {', '.join(self.outputs)}; use .outputs[name]")

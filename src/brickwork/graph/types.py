@@ -33,6 +33,16 @@ class Type:
         return self.dtype != ""
 
 
+def video_type(shape: tuple[int | Dim, ...], frames_per_second: int) -> Type:
+    """A clip, uint8 [1, frames, height, width, 3]. Its rate is part of what it is: it owns the space."""
+    return Type("video", f"fps-{frames_per_second}", "uint8", shape)
+
+
+def rate_of(video: Type) -> int:
+    """Frames per second of a clip's type."""
+    return int(video.of.removeprefix("fps-"))
+
+
 TEXT = Type("text")
 INT = Type("int")
 FLOAT = Type("float")

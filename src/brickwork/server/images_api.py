@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field, create_model
 
-from brickwork.compiler.artifacts import KEY
+from brickwork.compiler.artifacts import FILES, key_type
 from brickwork.coordinator.values import output_types
 from brickwork.core.errors import InputError
 from brickwork.core.request import SLO
@@ -75,8 +75,8 @@ def image_workflows(workflows: list[Workflow]) -> dict[str, Workflow]:
 
 def _is_for_images(workflow: Workflow) -> bool:
     names = {item.name for item in workflow.inputs}
-    spaces = {kind.space for kind in output_types(workflow.plan).values()}
-    return "prompt" in names and KEY.space in spaces and not names & {"model", *ImageOptions.model_fields}
+    has_picture = key_type(FILES["image"]) in output_types(workflow.plan).values()
+    return "prompt" in names and has_picture and not names & {"model", *ImageOptions.model_fields}
 
 
 def image_body(workflows: dict[str, Workflow]) -> Any:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from brickwork.compiler.artifacts import KEY
 from brickwork.compiler.plan import Plan
 from brickwork.coordinator.runs import Result
 from brickwork.coordinator.values import MAX_PIXELS, output_types
@@ -74,7 +73,7 @@ def kept_results(plan: Plan, result: Result, artifacts: ArtifactDirectory) -> tu
 
 
 def _kept(value: Any, space: str, artifacts: ArtifactDirectory) -> Value:
-    if space == KEY.space:
+    if space == "artifact":
         return artifacts.written(ArtifactKey(value))
     if not isinstance(value, np.ndarray):
         return value  # type: ignore[no-any-return]  # a scalar

@@ -1,6 +1,7 @@
-"""The workflows that are shipped, as functions of a model directory: the starter's, or any other SD3 directory.
+"""The workflows that are shipped, as functions of a model directory: the starter's, or any other of its family.
 
-The three share text encoders, transformer and autoencoder: on one cluster each is loaded once.
+Those that draw share text encoders, transformer and autoencoder, and image-to-video shares the autoencoder with them:
+on one cluster each is loaded once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import brickwork as bw
 
 STARTER = Path(__file__).parent / "text-to-image"
 """The trained model that comes with the package."""
+
+STARTER_VIDEO = Path(__file__).parent / "image-to-video"
+"""The trained video model that comes with the package."""
 
 QUICK_STEPS = 6
 """Fewest steps at which the starter still draws what the prompt says."""
@@ -78,6 +82,51 @@ def image_to_image(model: Path = STARTER) -> bw.Workflow:
         return sd3.decode(latents)
 
     return image_to_image
+
+
+def image_to_video(model: Path = STARTER_VIDEO) -> bw.Workflow:
+    """The workflow `image-to-video` on the model in a directory of the Wan family."""
+    wan = bw.family(model)
+
+    @bw.workflow
+    def image_to_video(
+        image: bw.Image = bw.input(doc="The first frame; it is resized to the size."),
+        prompt: str = bw.input(doc="What happens."),
+        negative_prompt: str = bw.input("", doc="What to avoid."),
+        size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
+        frames: int = bw.input(wan.default_frames, doc="Frames of the clip."),
+        steps: int = bw.input(wan.default_steps, doc="Denoising steps: more take longer."),
+        guidance: float = bw.input(wan.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
+        seed: int = bw.input(0, doc="Equal seeds give equal clips."),
+    ) -> bw.Video:
+        """A clip that begins with a picture and does what the prompt says."""
+        first = wan.start_from(image, size, frames)
+        text, negative = wan.encode(prompt), wan.encode(negative_prompt)
+        noise = wan.noise(seed, size, frames)
+        return wan.decode(wan.denoise(noise, text, negative, first, steps=steps, guidance=guidance))
+
+    return image_to_video
+
+
+def text_to_video(model: Path) -> bw.Workflow:
+    """The workflow `text-to-video` on the model in a directory of the Wan family; none is shipped."""
+    wan = bw.family(model)
+
+    @bw.workflow
+    def text_to_video(
+        prompt: str = bw.input(doc="What happens."),
+        negative_prompt: str = bw.input("", doc="What to avoid."),
+        size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
+        frames: int = bw.input(wan.default_frames, doc="Frames of the clip."),
+        steps: int = bw.input(wan.default_steps, doc="Denoising steps: more take longer."),
+        guidance: float = bw.input(wan.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
+        seed: int = bw.input(0, doc="Equal seeds give equal clips."),
+    ) -> bw.Video:
+        """A clip of what the prompt says."""
+        text, negative = wan.encode(prompt), wan.encode(negative_prompt)
+        return wan.decode(wan.denoise(wan.noise(seed, size, frames), text, negative, steps=steps, guidance=guidance))
+
+    return text_to_video
 
 
 WORKFLOWS: dict[str, Callable[..., bw.Workflow]] = {

@@ -33,9 +33,14 @@ class Image:
     """Annotation of an RGB image."""
 
 
+class Video:
+    """Annotation of what a workflow returns when it makes a clip."""
+
+
 _TYPES: dict[Any, Type] = {
     str: TEXT, int: INT, float: FLOAT, bool: BOOL, Size: SIZE, Image: Type("image", dtype="uint8"),
 }  # fmt: skip
+_RESULTS = {hint: type_.space for hint, type_ in _TYPES.items()} | {Video: "video"}
 RESERVED = ("workflow", "deadline_s", "deterministic", "on_progress")
 """Names that `Cluster.submit` has for itself, beside the inputs."""
 
@@ -188,8 +193,8 @@ def _check_inputs(inputs: tuple[Input, ...]) -> None:
 def _outputs(tracer: Tracer, result: Any, hint: Any, where: str) -> tuple[tuple[str, str], ...]:
     if isinstance(result, Value):
         result = {result.type.space: result}
-        if hint in _TYPES and next(iter(result)) != _TYPES[hint].space:
-            _fail_result(f"the workflow promises {_TYPES[hint].space}", result, where)
+        if hint in _RESULTS and next(iter(result)) != _RESULTS[hint]:
+            _fail_result(f"the workflow promises {_RESULTS[hint]}", result, where)
     if not isinstance(result, Mapping) or not result:
         raise WorkflowError(f"a workflow returns one value or a dict of named values, got {result!r}", where)
     for name, value in result.items():

@@ -60,6 +60,8 @@ class Border:
     sizes: tuple[tuple[int, int], ...] = ()  # (height, width); the first is native
     steps: int | None = None
     guidance: float | None = None
+    frames: int | None = None  # of a clip
+    frames_per_second: int | None = None
     words: tuple[str, ...] = ()
     max_words: int | None = None
 
@@ -78,6 +80,8 @@ def read_border(root: Path) -> Border:
             sizes=tuple((_whole(height), _whole(width)) for height, width in content.get("sizes", ())),
             steps=_whole(defaults["steps"]) if "steps" in defaults else None,
             guidance=float(defaults["guidance"]) if "guidance" in defaults else None,
+            frames=_whole(defaults["frames"]) if "frames" in defaults else None,
+            frames_per_second=_whole(defaults["frames_per_second"]) if "frames_per_second" in defaults else None,
             words=tuple(_word(word) for word in content.get("words", ())),
             max_words=_whole(content["max_words"]) if "max_words" in content else None,
         )

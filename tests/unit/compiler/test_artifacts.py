@@ -5,7 +5,7 @@ Method: the tiny SD3 workflows, rewritten and compiled; the file itself is tried
 
 from pathlib import Path
 
-from brickwork.compiler.artifacts import KEY, write_artifacts
+from brickwork.compiler.artifacts import key_type, write_artifacts
 from brickwork.compiler.compile import compile_graph
 from brickwork.compiler.instance import program_of
 from brickwork.graph.parse import parse
@@ -22,8 +22,8 @@ def test_the_picture_is_written_by_the_task_that_decodes_it(tiny_sd3: Path, tmp_
     plan = compile_graph(graph)
     assert [task.name for task in plan.tasks] == [task.name for task in workflow.plan.tasks]
     (program,) = [program for program in plan.programs if program.id == plan.tasks[-1].program]
-    assert [node.op for node in program.body] == ["vae.decode", "image.to_uint8", "artifact.png"]
-    assert [type_ for _, type_ in program.results] == [KEY]
+    assert [node.op for node in program.body] == ["vae.decode", "image.to_uint8", "artifact.image"]
+    assert [type_ for _, type_ in program.results] == [key_type("png")]
 
 
 def test_other_tasks_keep_their_programs(tiny_sd3: Path, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_picture_that_passes_through_is_a_task_of_its_own(tmp_path: Path) -> N
     verify(graph)
     plan = compile_graph(graph)
     ops = {task.name: [node.op for node in program_of(plan, task).body] for task in plan.tasks}
-    assert ops["save_before"] == ["artifact.png"]
+    assert ops["save_before"] == ["artifact.image"]
 
 
 def test_a_result_that_is_no_picture_stays(tiny_sd3: Path, tmp_path: Path) -> None:

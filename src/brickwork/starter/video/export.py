@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, WanImageToVideoPipeline
 
+from brickwork.models.wan.frames import FrameVAE
 from brickwork.starter import export as picture_export
 from brickwork.starter.video.clips import FRAMES, MAX_WORDS, VOCABULARY
-from brickwork.starter.video.frames import FrameVAE
 
 DEFAULTS = {"steps": 10, "guidance": 3.0, "frames": FRAMES, "frames_per_second": 8}
 MODELS = ("transformer", "text_encoder", "image_encoder")

@@ -1,0 +1,119 @@
+"""Wan: text embeddings, the first frame as a condition, one transformer call, the autoencoder in time.
+
+source    diffusers WanPipeline and WanImageToVideoPipeline (Wan 2.1)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from diffusers.pipelines.wan.pipeline_wan import prompt_clean
+
+from brickwork.models.ops import Call, Op, Outputs
+from brickwork.models.sampler import timestep
+from brickwork.models.text import TextEncoder
+from brickwork.models.wan import frames
+
+
+def umt5(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
+    """text -> hidden [1, max_length, width] float32, zero beyond the text's own tokens."""
+    texts = [prompt_clean(call.args["text"]) for call in calls]
+    length = calls[0].attrs["max_length"]
+    tokens = encoder.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    mask = tokens.attention_mask
+    hidden = encoder.model(tokens.input_ids, mask).last_hidden_state
+    return [(torch.where(own[None, :, None] > 0, row[None], 0.0),) for row, own in zip(hidden, mask, strict=True)]
+
+
+def noise(_model: None, calls: list[Call]) -> list[Outputs]:
+    """seed, frames, height, width (all of the latents) -> latents [1, channels, frames, h, w] float32."""
+    return [(_noise(**call.args, **call.attrs),) for call in calls]
+
+
+def _noise(seed: int, frames: int, height: int, width: int, channels: int, over: int) -> torch.Tensor:
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn((1, channels, frames, height // over, width // over), generator=generator)
+
+
+def condition(vae: Any, calls: list[Call]) -> list[Outputs]:
+    """image [1, H, W, 3] uint8 -> condition [1, mask + z channels, latent frames, h, w] float32.
+
+    The autoencoder sees the image followed by grey frames; the mask tells which frames are given.
+    """
+    return [(_condition(vae, **call.args, **call.attrs),) for call in calls]
+
+
+def _condition(vae: Any, image: torch.Tensor, frames: int, per_latent: int) -> torch.Tensor:
+    first = (2.0 * image.to(torch.float32).div(255.0).permute(0, 3, 1, 2) - 1.0).unsqueeze(2)
+    later = first.new_zeros(1, 3, frames - 1, *first.shape[-2:])
+    latents = _normalised(vae, _encode(vae, torch.cat([first, later], dim=2)))
+    given = torch.zeros(1, per_latent, *latents.shape[2:])
+    given[:, :, 0] = 1
+    return torch.cat([given, latents], dim=1)
+
+
+def _encode(vae: Any, video: torch.Tensor) -> torch.Tensor:
+    if isinstance(vae, AutoencoderKL):
+        return frames.encode(vae, video)
+    mode: torch.Tensor = vae.encode(video).latent_dist.mode()
+    return mode
+
+
+def _normalised(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    mean, deviation = (torch.tensor(part).view(1, -1, 1, 1, 1) for part in frames.statistics(vae))
+    return (latents - mean) * (1.0 / deviation)
+
+
+def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
+    """One denoising step's model calls for all requests -> velocity [rows, z, f, h, w] each, unconditional first.
+
+    As in the reference the two texts of guidance are two forwards, so a row's bits don't depend on the other. Requests
+    may stand at different steps: the transformer takes a timestep per row.
+    """
+    texts = [call.args["text"] for call in calls]
+    conditional = _forward(transformer, calls, texts)
+    if calls[0].args["rows"] == 1:
+        return [(row[None],) for row in conditional]
+    unconditional = _forward(transformer, calls, [call.args["negative"] for call in calls])
+    return [(torch.stack(pair),) for pair in zip(unconditional, conditional, strict=True)]
+
+
+def _forward(transformer: Any, calls: list[Call], texts: list[torch.Tensor]) -> torch.Tensor:
+    given = [call.args for call in calls]
+    latents = [torch.cat([a["latents"], a["condition"]], dim=1) if "condition" in a else a["latents"] for a in given]
+    times = [
+        timestep(call.attrs["sampler"], a["steps"], a["latents"], a["i"]) for call, a in zip(calls, given, strict=True)
+    ]
+    image = torch.cat([a["image"] for a in given]) if "image" in given[0] else None
+    answer: torch.Tensor = transformer(
+        hidden_states=torch.cat(latents),
+        timestep=torch.stack(times),
+        encoder_hidden_states=torch.cat(texts),
+        encoder_hidden_states_image=image,
+        return_dict=False,
+    )[0]
+    return answer
+
+
+def decode(vae: Any, calls: list[Call]) -> list[Outputs]:
+    """latents [1, z, f, h, w] -> video [1, frames, H, W, 3] uint8. One clip a forward, as for pictures."""
+    return [(_decode(vae, call.args["latents"]),) for call in calls]
+
+
+def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    mean, deviation = (torch.tensor(part).view(1, -1, 1, 1, 1) for part in frames.statistics(vae))
+    latents = latents / (1.0 / deviation) + mean
+    video = frames.decode(vae, latents) if isinstance(vae, AutoencoderKL) else vae.decode(latents, return_dict=False)[0]
+    unit = (video[0].permute(1, 2, 3, 0) * 0.5 + 0.5).clamp(0, 1)
+    return (unit * 255).round().to(torch.uint8)[None].contiguous()
+
+
+OPS: dict[str, Op] = {
+    "text.umt5": umt5,
+    "wan.noise": noise,
+    "wan.condition": condition,
+    "wan.predict": predict,
+    "wan.decode": decode,
+}
