@@ -14,7 +14,8 @@ from brickwork.core.request import Scalar
 from brickwork.core.tensor import TensorHandle, TensorSpec
 from brickwork.data.tensors import TensorStore
 from brickwork.graph.ir import Input
-from brickwork.graph.types import Type
+from brickwork.graph.types import Type, rate_of
+from brickwork.media.video import Video
 
 MAX_PIXELS = 64_000_000
 """Largest picture that is decoded; a larger one is refused before its pixels are read."""
@@ -80,12 +81,14 @@ def put_array(store: TensorStore, array: np.ndarray) -> TensorHandle:
     return store.put(array.data, TensorSpec(array.shape, str(array.dtype)), spare_bytes=store.result_credit_bytes)
 
 
-def output_of(store: TensorStore, handle: TensorHandle, space: str) -> Any:
-    """A result as the caller gets it: PIL image for space "image", key of a file for "artifact", else an array."""
+def output_of(store: TensorStore, handle: TensorHandle, type_: Type) -> Any:
+    """A result as the caller gets it: a PIL image, a Video, the key of a file for "artifact", else an array."""
     with store.get(handle) as lease:
         array = lease.numpy().copy()
-    if space == "image" and array.dtype == np.uint8:
+    if type_.space == "image" and array.dtype == np.uint8:
         return Image.fromarray(array[0])
-    if space == "artifact":
-        return f"sha256-{array.tobytes().hex()}.png"
+    if type_.space == "video":
+        return Video(array[0], rate_of(type_))
+    if type_.space == "artifact":
+        return f"sha256-{array.tobytes().hex()}.{type_.of}"
     return array
