@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from support.plans import MIB, chain, fork, redraw
+from support.plans import MIB, chain, controlled, fork, redraw
 
 PLANS = {
     plan.workflow: plan
@@ -13,6 +13,7 @@ PLANS = {
         fork(),
         fork("twins", dits=("dit", "dit")),  # two equal tasks in one request
         redraw(),
+        controlled(),
     )
 }
 

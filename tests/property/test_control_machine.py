@@ -15,9 +15,9 @@ from brickwork.control.events import CancelRequested
 from brickwork.control.machine import Control
 from property.strategies import PLANS, budgets, deadlines_s, pauses_s, plan_names, steps
 from support.adversary import World
-from support.plans import profile, request
+from support.plans import MIB, profile, request
 
-TROUBLES = ("crash", "fail", "cancel", "repeat", "reorder", "partial")
+TROUBLES = ("yield", "crash", "fail", "cancel", "repeat", "reorder", "partial")
 MAX_EXECUTORS = 4
 
 
@@ -45,9 +45,9 @@ class ControlMachine(RuleBasedStateMachine):
         steps: int,
         deadline_s: float | None,
         deterministic: bool,
-        if_late: Literal["stop", "continue"],
-        may_degrade: bool,
-        resend_key: str,
+        if_late: Literal["stop", "continue"] = "stop",
+        may_degrade: bool = False,
+        resend_key: str = "",
     ) -> None:
         self.requests += 1
         least = 1 if may_degrade else None
@@ -55,23 +55,28 @@ class ControlMachine(RuleBasedStateMachine):
         self.world.arrive(new, PLANS[name])
 
     @precondition(lambda self: len(self.world.executors) < MAX_EXECUTORS)
-    @rule(memory_bytes=budgets)
-    def join(self, memory_bytes: int) -> None:
-        self.world.join(memory_bytes)
+    @rule(memory_bytes=budgets, can_step=st.sampled_from([True, True, False]))
+    def join(self, memory_bytes: int, can_step: bool) -> None:
+        self.world.join(memory_bytes, can_step)
 
-    @precondition(lambda self: any(executor.orders for executor in self.world.executors.values()))
+    @precondition(lambda self: self.world.runnable())
     @rule(data=st.data())
     def progress(self, data: st.DataObject) -> None:
-        names = [name for name, executor in self.world.executors.items() if executor.orders]
-        name = data.draw(st.sampled_from(names))
+        name = data.draw(st.sampled_from(self.world.runnable()))
         tasks = data.draw(st.one_of(st.none(), st.integers(0, 3))) if "partial" in self.trouble else None
         self.world.progress(name, "done", tasks)
 
-    @precondition(lambda self: "fail" in self.trouble and any(e.orders for e in self.world.executors.values()))
+    @precondition(lambda self: "yield" in self.trouble and self.world.runnable())
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        """A batch leaves its loop, whether it was ordered to or not."""
+        name = data.draw(st.sampled_from(self.world.runnable()))
+        self.world.progress(name, "yielded", data.draw(st.one_of(st.none(), st.integers(1, 3))))
+
+    @precondition(lambda self: "fail" in self.trouble and self.world.runnable())
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
-        names = [name for name, executor in self.world.executors.items() if executor.orders]
-        self.world.progress(data.draw(st.sampled_from(names)), "failed")
+        self.world.progress(data.draw(st.sampled_from(self.world.runnable())), "failed")
 
     @precondition(lambda self: self.world.mail)
     @rule(data=st.data())
@@ -110,5 +115,23 @@ class ControlMachine(RuleBasedStateMachine):
             self.world.drain()
 
 
+class StepMachine(ControlMachine):
+    """The same world with room for gangs, joins and yields: large executors, long loops, few different programs."""
+
+    @initialize(off=st.sets(st.sampled_from(TROUBLES)), count=st.integers(2, MAX_EXECUTORS))
+    def start(self, off: set[str], count: int) -> None:
+        super().start(off, [8 * MIB] * count)
+
+    @rule(
+        name=st.sampled_from(["redraw", "controlled", "shares-ends"]),
+        steps=st.integers(4, 40),
+        deadline_s=st.one_of(st.none(), st.floats(0.05, 1.0), st.just(60.0)),
+    )
+    def arrive_long(self, name: str, steps: int, deadline_s: float | None) -> None:
+        self.arrive(name, steps, deadline_s, False)
+
+
 TestControlMachine = ControlMachine.TestCase
-TestControlMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestControlMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestStepMachine = StepMachine.TestCase
+TestStepMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

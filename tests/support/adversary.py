@@ -1,15 +1,27 @@
 """A world around Control in which every event may be late, doubled or out of order, and which keeps the books.
 
-It plays the executors (orders in FIFO, weights within the budget), owns a ledger of tensors and checks every action
-as it comes: nothing released twice or used after its release, no task before its request's Accept, one batch at a
-time, exactly one Finish. Which thing happens next is the caller's choice, so a test can draw it and a drain can be
-kind.
+It plays the executors (orders in FIFO, weights within the budget, joins and yields at step boundaries, gangs that
+begin when all are there), owns a ledger of tensors and checks every action as it comes: nothing released twice or used
+after its release, no task before its request's Accept, one batch at a time, exactly one Finish. Which thing happens
+next is the caller's choice, so a test can draw it and a drain can be kind.
 """
 
 from dataclasses import dataclass, field
 
 from brickwork.compiler.plan import Plan
-from brickwork.control.actions import Accept, Action, Dispatch, Finish, Load, Release, Stop, Unload
+from brickwork.control.actions import (
+    Accept,
+    Action,
+    Assist,
+    Dispatch,
+    Finish,
+    Join,
+    Load,
+    Release,
+    Stop,
+    Unload,
+    Yield,
+)
 from brickwork.control.events import (
     BatchReported,
     Event,
@@ -22,7 +34,7 @@ from brickwork.control.events import (
     Woke,
 )
 from brickwork.control.machine import Control
-from brickwork.core.batch import TaskEnd
+from brickwork.core.batch import TaskEnd, TaskRun
 from brickwork.core.ids import ExecutorId, ModelId, RequestId, TaskId
 from brickwork.core.request import Outcome, Request
 from brickwork.core.tensor import TensorHandle
@@ -32,10 +44,13 @@ from support.plans import handle
 @dataclass
 class Executor:
     memory_bytes: int
+    can_step: bool = False
     orders: list[Action] = field(default_factory=list)  # not carried out yet, in order
     resident: dict[ModelId, int] = field(default_factory=dict)
-    open: list[TaskId] = field(default_factory=list)  # tasks of the batch at the head that did not end
+    open: list[TaskRun] = field(default_factory=list)  # of the batch in the queue, those that did not end
     stopped: set[TaskId] = field(default_factory=set)
+    is_yielding: bool = False  # the batch in the queue was ordered to leave its loop
+    is_bereft: bool = False  # a helper of the batch in the queue was lost
     is_doubted: bool = False  # a doubled LoadFailed reached control, so its view of memory may be off
 
 
@@ -72,16 +87,41 @@ class World:
         self.requests.setdefault(request.id, request)
         self.tell(RequestArrived(request, plan, inputs))
 
-    def join(self, memory_bytes: int) -> None:
+    def join(self, memory_bytes: int, can_step: bool = True) -> None:
         self._lives += 1
         executor = ExecutorId(f"e{self._lives}")
-        self.executors[executor] = Executor(memory_bytes)
-        self.tell(ExecutorJoined(executor, "cpu-1", memory_bytes))
+        self.executors[executor] = Executor(memory_bytes, can_step)
+        degree = 8 if can_step else 1
+        self.tell(ExecutorJoined(executor, "cpu-1", memory_bytes, can_step=can_step, max_degree=degree))
 
-    def crash(self, executor: ExecutorId) -> None:
-        """The process dies; reports that it has sent may still be on their way."""
-        del self.executors[executor]
-        self.tell(ExecutorLost(executor, "killed by signal 9"))
+    def crash(self, name: ExecutorId) -> None:
+        """The process dies; reports that it has sent may still be on their way. Its helpers go free, its leader notes
+        the loss when it goes on."""
+        executor = self.executors.pop(name)
+        for order in executor.orders:
+            if isinstance(order, Dispatch):
+                self._dismiss(order)
+            elif isinstance(order, Assist) and (leader := self.executors.get(order.leader)):
+                leader.is_bereft = any(isinstance(o, Dispatch) and o.batch == order.batch for o in leader.orders)
+        self.tell(ExecutorLost(name, "killed by signal 9"))
+
+    def runnable(self) -> list[ExecutorId]:
+        """Executors that can do something: a helper waits for its leader, a leader for its helpers."""
+        return [name for name, executor in self.executors.items() if executor.orders and self._can_go_on(executor)]
+
+    def _can_go_on(self, executor: Executor) -> bool:
+        order = executor.orders[0]
+        if isinstance(order, Dispatch):
+            helpers = [self.executors[each] for each in order.helpers if each in self.executors]
+            return all(
+                h.orders and isinstance(h.orders[0], Assist) and h.orders[0].batch == order.batch for h in helpers
+            )
+        return not isinstance(order, Assist)
+
+    def _dismiss(self, order: Dispatch) -> None:
+        """The batch is over: who helped is free."""
+        for helper in (self.executors[each] for each in order.helpers if each in self.executors):
+            helper.orders = [o for o in helper.orders if not (isinstance(o, Assist) and o.batch == order.batch)]
 
     def progress(self, name: ExecutorId, status: str = "done", tasks: int | None = None) -> None:
         """The executor does the next thing in its queue.
@@ -123,7 +163,7 @@ class World:
         """From here on nothing goes wrong: everything must come to its end within a bounded number of events."""
         self.join(64 << 20)
         for _ in range(5_000):
-            busy = [name for name, executor in self.executors.items() if executor.orders]
+            busy = self.runnable()
             if self.mail:
                 self.deliver(0)
             elif busy:
@@ -160,7 +200,15 @@ class World:
                 self._at(action.executor).stopped.add(action.task_id)
             case Dispatch():
                 self._dispatch(action)
-            case Load() | Unload():
+            case Join():
+                self._join(action)
+            case Yield():
+                executor = self._at(action.executor)
+                assert executor.can_step, "ordered to yield, and cannot"
+                executor.is_yielding |= any(
+                    isinstance(o, Dispatch) and o.batch == action.batch for o in executor.orders
+                )
+            case Load() | Unload() | Assist():
                 self._at(action.executor).orders.append(action)
 
     def _check_lowered(self, accept: Accept) -> None:
@@ -194,13 +242,29 @@ class World:
     def _dispatch(self, action: Dispatch) -> None:
         executor = self._at(action.executor)
         assert not any(isinstance(order, Dispatch) for order in executor.orders), "two batches in flight"
-        for run in action.runs:
-            assert self.accepted[RequestId(run.task_id.split("/")[0])] is None, "dispatched and not accepted"
-            for arg in run.args:
-                assert not isinstance(arg, TensorHandle) or arg in self.owned, "given a released tensor"
+        self._check_runs(action.runs)
+        assert len(action.helpers) == action.layout.devices - 1
+        for helper in action.helpers:
+            assert isinstance(self._at(helper).orders[-1], Assist), "a helper was not told"
         executor.orders.append(action)
-        executor.open = [run.task_id for run in action.runs]
+        executor.open = list(action.runs)
         executor.stopped.clear()
+        executor.is_bereft = executor.is_yielding = False
+
+    def _join(self, action: Join) -> None:
+        """Tasks join the batch while the executor has it; else the order is void."""
+        executor = self._at(action.executor)
+        assert executor.can_step, "ordered to let a task join, and cannot"
+        self._check_runs(action.runs)
+        if any(isinstance(order, Dispatch) and order.batch == action.batch for order in executor.orders):
+            executor.open += action.runs
+
+    def _check_runs(self, runs: tuple[TaskRun, ...]) -> None:
+        for run in runs:
+            assert self.accepted[RequestId(run.task_id.split("/")[0])] is None, "dispatched and not accepted"
+            given = [arg for arg in run.args if isinstance(arg, TensorHandle)]
+            given += run.checkpoint.carries if run.checkpoint else ()
+            assert self.owned.issuperset(given), "given a released tensor"
 
     def _load(self, name: ExecutorId, executor: Executor, order: Load, status: str) -> None:
         model = order.model
@@ -215,20 +279,43 @@ class World:
             self.tell(LoadFailed(name, model.id, f"{model.id} is corrupt"))
 
     def _run(self, name: ExecutorId, executor: Executor, order: Dispatch, status: str, tasks: int | None) -> None:
-        if not set(order.program.models) <= set(executor.resident):
+        if executor.is_yielding and status == "done":
+            status = "yielded"
+        if executor.is_bereft:
+            status, tasks = "bereft", None
+        elif not set(order.program.models) <= set(executor.resident):
             status, tasks = "failed", None
         count = len(executor.open) if tasks is None else min(tasks, len(executor.open))
         ending, executor.open = executor.open[:count], executor.open[count:]
-        attempts = {run.task_id: run.attempt for run in order.runs}
-        ends = []
-        for task in ending:
-            how = "stopped" if task in executor.stopped and status == "done" else status
-            outputs = tuple(self._tensor() for _ in order.program.results) if how == "done" else ()
-            ends.append(TaskEnd(task, attempts[task], how, outputs, "" if how == "done" else f"{task} broke"))
+        ends = tuple(self._end(run, order, self._how(run, executor, status)) for run in ending)
         if not executor.open:
-            del executor.orders[0]
-        self.mail.append(BatchReported(name, order.batch, tuple(ends), not executor.open, 0.02))
+            executor.orders.remove(order)
+            self._dismiss(order)
+        self.mail.append(BatchReported(name, order.batch, ends, not executor.open, 0.02))
+
+    def _how(self, run: TaskRun, executor: Executor, status: str) -> str:
+        if run.task_id in executor.stopped and status in ("done", "yielded"):
+            return "stopped"
+        return "done" if status == "yielded" and _steps_left(run) < 2 else status
+
+    def _end(self, run: TaskRun, order: Dispatch, how: str) -> TaskEnd:
+        outputs: tuple[TensorHandle, ...] = ()
+        if how == "done":
+            outputs = tuple(self._tensor() for _ in order.program.results)
+        elif how == "yielded":
+            outputs = (self._tensor(),)
+        step = (run.checkpoint.step if run.checkpoint else 0) + 1
+        error = "" if how in ("done", "yielded") else f"{run.task_id} broke"
+        return TaskEnd(run.task_id, run.attempt, how, outputs, error, step)
 
     def _tensor(self) -> TensorHandle:
         self._blocks += 1
         return handle(self._blocks)
+
+
+def _steps_left(run: TaskRun) -> int:
+    """Steps that the run has to take; 0 when its program has no loop (the toy programs end with start and stop)."""
+    *_, start, stop = (0, 0, *run.args)
+    if not (isinstance(start, int) and isinstance(stop, int)):
+        return 0
+    return stop - start - (run.checkpoint.step if run.checkpoint else 0)

@@ -4,6 +4,7 @@
 join. Workflows that name the same model names share models and programs, as compiled ones do.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 from brickwork.compiler.plan import Plan, PlanTask, Program, ProgramId, Role, Work
@@ -48,6 +49,19 @@ def denoise_program(dit: ModelSpec) -> Program:
         models=(dit.id,),
         roles=(Role("base", (dit.id,), ("predict",)),),
         work=(Work(f"{dit.profile}/toy.predict", LATENT, 2, ("p1", "p2")),),
+    )
+
+
+def controlled_program(dit: ModelSpec, net: ModelSpec) -> Program:
+    """A loop in which a ControlNet stands beside the base."""
+    plain = denoise_program(dit)
+    control = Work(f"{net.profile}/toy.predict", LATENT, 2, ("p1", "p2"))
+    return replace(
+        plain,
+        id=ProgramId(f"denoise-{dit.id}-{net.id}"),
+        models=(dit.id, net.id),
+        roles=(*plain.roles, Role("auxiliary", (net.id,), ("control",))),
+        work=(control, *plain.work),
     )
 
 
@@ -106,6 +120,17 @@ def redraw(name: str = "redraw", dit: str = "dit", vae: str = "vae") -> Plan:
     return Plan(
         plan.id, name, (*INPUTS, Input("given", EMBEDDING)), (), tasks, plan.programs, plan.models, plan.outputs
     )
+
+
+def controlled(name: str = "controlled", dit: str = "dit", net: str = "dit2", vae: str = "vae") -> Plan:
+    """denoise with a ControlNet -> decode, from a given embedding."""
+    plain = redraw(name, dit, vae)
+    models = [model(each) for each in (dit, net, vae)]
+    denoise = controlled_program(models[0], models[1])
+    tasks = (replace(plain.tasks[0], program=denoise.id), plain.tasks[1])
+    decode = next(program for program in plain.programs if program.id == plain.tasks[1].program)
+    programs = tuple(sorted((denoise, decode), key=lambda program: program.id))
+    return replace(plain, tasks=tasks, programs=programs, models=tuple(sorted(models, key=lambda each: each.id)))
 
 
 def _plan(

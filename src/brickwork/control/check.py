@@ -70,7 +70,7 @@ def _task(state: "State", task: "TaskRecord") -> None:
     if task.batch is not None:
         assert state.batches[task.batch].tasks[task.id] is task, f"{task.id}: not in its batch"
     group = state.ready.groups.get(task.group)
-    queued = sum(entry[2] is task and entry[1] == task.attempt for entry in group.heap) if group else 0
+    queued = sum(entry == (task.rank, task.attempt, task) for entry in group.heap) if group else 0
     if task.state is TaskState.READY:
         assert queued == 1, f"{task.id}: ready, and queued {queued} times"
 
@@ -111,18 +111,18 @@ def _rosters(state: "State") -> None:
     """Who may be joined, asked to yield, or narrowed; and which batches yield for whom."""
     free = [batch for batch in state.batches.values() if state.executors[batch.executor].laxity_s is not None]
     for batch in state.batches.values():
-        may_yield = batch.pace is not None and not batch.is_yielding and state.executors[batch.executor].can_step
+        may_yield = batch.pace is not None and not batch.is_ending and state.executors[batch.executor].can_step
         assert may_yield == (batch in free), f"batch {batch.id}: laxity known and unusable, or the reverse"
-        assert batch.is_yielding == (batch.yields_to is not None), f"batch {batch.id}: yields for nobody"
+        assert batch.is_ending or batch.yields_to is None, f"batch {batch.id}: yields, and may be asked again"
     joinable = {
         (batch.group, batch.id)
         for batch in free
-        if not batch.helpers
+        if batch.layout.devices == 1
         and not batch.group[2]
         and sum(task.batch == batch.id for task in batch.tasks.values()) < batch.limit
     }
     assert {(key, batch) for key, batches in state.joinable.items() for batch in batches} == joinable, "joinable"
-    assert set(state.wide) == {batch.id for batch in free if batch.helpers}, "wide"
+    assert set(state.wide) == {batch.id for batch in free if batch.layout.devices > 1}, "wide"
     pressed = {(batch.yields_to, batch.id) for batch in state.batches.values() if batch.yields_to is not None}
     assert {(key, batch) for key, batches in state.pressed.items() for batch in batches} == pressed, "pressed"
     assert all(state.joinable.values()) and all(state.pressed.values()), "an index keeps an empty entry"

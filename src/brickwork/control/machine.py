@@ -133,7 +133,9 @@ def _load_failed(turn: Turn, event: LoadFailed) -> None:
     if executor is None or replica is None or replica.is_loaded:
         return
     if executor.batch is not None:
-        turn.state.batches[executor.batch].lacks.add(event.model)
+        batch = turn.state.batches[executor.batch]
+        batch.lacks.add(event.model)
+        turn.state.close_roster(batch)
     turn.state.remove_replica(executor, event.model)
 
 

@@ -251,19 +251,25 @@ class State:
         """A helper is lost: it no longer belongs to the batch, which its leader will end."""
         self._unindex(executor)
         executor.batch, executor.activation_bytes = None, 0
-        batch.helpers = tuple(helper for helper in batch.helpers if helper != executor.id)
         self._index(executor)
+        batch.helpers = tuple(helper for helper in batch.helpers if helper != executor.id)
+        self.close_roster(batch)
+
+    def close_roster(self, batch: BatchRecord) -> None:
+        """The batch will not go well: nobody joins it, and nobody asks it to yield."""
+        batch.is_ending = True
+        self.expect_free_at(batch, self.executors[batch.executor].free_at_s)
 
     def order_yield(self, batch: BatchRecord, beneficiary: GroupKey, free_at_s: float) -> None:
         """The batch will leave its loop for a group: nobody joins it, and nobody asks it again."""
-        batch.is_yielding = True
+        batch.is_ending = True
         batch.yields_to = beneficiary
         self.pressed.setdefault(beneficiary, {})[batch.id] = None
         self.expect_free_at(batch, free_at_s)
 
     def _laxity_s(self, batch: BatchRecord, free_at_s: float) -> float | None:
         """How much later the batch may end; inf when it has no deadline left to miss; None when it cannot yield."""
-        if batch.pace is None or batch.is_yielding or not self.executors[batch.executor].can_step:
+        if batch.pace is None or batch.is_ending or not self.executors[batch.executor].can_step:
             return None
         laxities_s = [inf]
         for task in batch.running:
@@ -279,7 +285,7 @@ class State:
         self._withdraw(batch)
         if self.executors[batch.executor].laxity_s is None:
             return
-        if batch.helpers:
+        if batch.layout.devices > 1:
             self.wide[batch.id] = None
         elif not batch.group[2] and len(batch.running) < batch.limit:  # in a lane of its own nobody joins
             self.joinable.setdefault(batch.group, {})[batch.id] = None
