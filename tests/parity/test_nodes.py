@@ -3,12 +3,12 @@
 Method: drawn inputs through our operation and through the Diffusers class that defines it.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.image_processor import VaeImageProcessor
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ from brickwork.models import loaders
 from brickwork.models.noise import gaussian
 from brickwork.models.ops import Call
 from brickwork.models.registry import operations
-from brickwork.models.sampler import euler, guide
+from brickwork.models.sampler import guide
 from brickwork.models.vae import to_uint8
 
 SHAPE = (1, 4, 8, 8)
@@ -28,27 +28,6 @@ SHAPE = (1, 4, 8, 8)
 
 def _randn(seed: int, shape: tuple[int, ...] = SHAPE) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-@given(steps=st.integers(1, 50), shift=st.sampled_from([1.0, 2.0, 3.0]), seed=st.integers(0, 1000))
-@settings(max_examples=25)
-def test_euler_is_the_schedulers_step_at_every_index(steps: int, shift: float, seed: int) -> None:
-    reference = FlowMatchEulerDiscreteScheduler(shift=shift)
-    reference.set_timesteps(steps)
-    ours = theirs = _randn(seed)
-    for i, t in enumerate(reference.timesteps):
-        velocity = _randn(seed + i + 1)
-        theirs = reference.step(velocity, t, theirs, return_dict=False)[0]
-        ours = euler(ours, velocity, i, steps, shift, 1000)
-        assert torch.equal(ours, theirs)
-
-
-def test_steps_of_two_requests_may_be_interleaved() -> None:
-    """The library's object counts steps; ours may be called in any order."""
-    first, second = _randn(1), _randn(2)
-    alone = [euler(x, _randn(3), 4, 9, 2.0, 1000) for x in (first, second)]
-    euler(second, _randn(3), 7, 12, 2.0, 1000)
-    assert torch.equal(euler(first, _randn(3), 4, 9, 2.0, 1000), alone[0])
 
 
 def test_guidance_is_the_pipelines_arithmetic() -> None:
@@ -97,7 +76,8 @@ def test_vae_encode_is_the_pipelines_preprocessing_and_encoder(tiny_sd3: Path) -
 def test_batched_text_is_within_tolerance(name: str, kind: str, op: str, tiny_sd3: Path) -> None:
     encoder = _load(kind, tiny_sd3, name)
     calls = [
-        Call({"text": text}, {"max_length": 10}) for text in ("a red circle", "", "a blue square above a red circle")
+        Call({"text": text, "adapters": ""}, {"max_length": 10, "lora": "sd3:text_encoder"})
+        for text in ("a red circle", "", "a blue square above a red circle")
     ]
     with torch.inference_mode():
         together = operations()[op](encoder, calls)
@@ -110,7 +90,8 @@ def test_batched_text_is_within_tolerance(name: str, kind: str, op: str, tiny_sd
 def test_a_batch_of_different_steps_is_within_tolerance(rows: int, tiny_sd3: Path) -> None:
     """Requests at steps of their own, with other texts, in one transformer call."""
     transformer = _load("sd3_transformer", tiny_sd3, "transformer")
-    attrs = {"shift": 2.0, "num_train_timesteps": 1000}
+    sampler = json.dumps({"class": "FlowMatchEulerDiscreteScheduler", "options": {"shift": 2.0}})
+    attrs = {"sampler": sampler, "lora": "sd3:transformer"}
     config = transformer.config
     calls = [
         Call(
@@ -120,7 +101,7 @@ def test_a_batch_of_different_steps_is_within_tolerance(rows: int, tiny_sd3: Pat
                 "negative_embeds": _randn(20 + k, (1, 20, config.joint_attention_dim)),
                 "pooled": _randn(30 + k, (1, config.pooled_projection_dim)),
                 "negative_pooled": _randn(40 + k, (1, config.pooled_projection_dim)),
-                "rows": rows, "i": 2 * k, "steps": 8 + k,
+                "rows": rows, "i": 2 * k, "steps": 8 + k, "adapters": "",
             },
             attrs,
         )

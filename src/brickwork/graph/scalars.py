@@ -66,6 +66,7 @@ OPS: dict[str, ScalarOp] = {
     "scalar.int": ScalarOp(((BOOL,),), _always(INT), int),
     "scalar.height": ScalarOp(((SIZE,),), _always(INT), operator.itemgetter(0)),
     "scalar.width": ScalarOp(((SIZE,),), _always(INT), operator.itemgetter(1)),
+    "scalar.line": ScalarOp(((TEXT, FLOAT, TEXT),), _first, lambda text, number, line: f"{text}{number!r} {line}\n"),
     "scalar.size": ScalarOp(((INT, INT),), _always(SIZE), lambda height, width: (height, width)),
 }
 

@@ -8,14 +8,30 @@ import torch
 from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.models.text import TextEncoder
+from brickwork.models.vision import ImageEncoder
 
 CLASSES = {
     "clip_text": "transformers:CLIPTextModelWithProjection",
+    "clip_plain": "transformers:CLIPTextModel",
     "t5_text": "transformers:T5EncoderModel",
     "sd3_transformer": "diffusers:SD3Transformer2DModel",
+    "sd3_controlnet": "diffusers:SD3ControlNetModel",
+    "unet": "diffusers:UNet2DConditionModel",
+    "controlnet": "diffusers:ControlNetModel",
     "vae": "diffusers:AutoencoderKL",
+    "umt5_text": "transformers:UMT5EncoderModel",
+    "clip_vision": "transformers:CLIPVisionModel",
+    "wan_transformer": "diffusers:WanTransformer3DModel",
+    "wan_vae": "diffusers:AutoencoderKLWan",
 }
-TOKENIZERS = {"clip_text": "transformers:CLIPTokenizer", "t5_text": "transformers:T5TokenizerFast"}
+TOKENIZERS = {
+    "clip_text": "transformers:CLIPTokenizer",
+    "clip_plain": "transformers:CLIPTokenizer",
+    "t5_text": "transformers:T5TokenizerFast",
+    "umt5_text": "transformers:T5TokenizerFast",
+}
+IMAGE_PROCESSORS = {"clip_vision": "transformers:CLIPImageProcessorPil"}
+"""Pillow resizes, not torchvision: pictures must not depend on what else is installed."""
 
 MODULES = ("torch", "diffusers", "transformers")
 """What a forkserver imports before it forks, so that an executor starts in milliseconds."""
@@ -30,10 +46,12 @@ def load(spec: ModelSpec) -> Any:
         raise ModelError(f"{spec.id}: no loader for models of kind {spec.kind!r}")
     try:
         model = _pretrained(CLASSES[spec.kind], spec.path, dtype=getattr(torch, spec.dtype))
-        model.eval().requires_grad_(False)
+        model.eval()  # and parameters that ask for gradients: torch picks other kernels when they do not, so other bits
         if spec.kind in TOKENIZERS:
             tokenizer = _pretrained(TOKENIZERS[spec.kind], dict(spec.extras)["tokenizer"])
             return TextEncoder(model, tokenizer)
+        if spec.kind in IMAGE_PROCESSORS:
+            return ImageEncoder(model, _pretrained(IMAGE_PROCESSORS[spec.kind], dict(spec.extras)["tokenizer"]))
         return model
     except ModelError:
         raise

@@ -6,14 +6,20 @@ from brickwork.models.ops import Call, Op, Outputs
 
 
 def gaussian(_model: None, calls: list[Call]) -> list[Outputs]:
-    """seed, height, width -> latents [1, channels, height / 8, width / 8] float32, standard normal."""
+    """seed, height, width -> latents [1, channels, height / over, width / over] float32, standard normal.
+
+    `after` samples of this shape are drawn and dropped first: the reference drew them for something else.
+    """
     return [(_draw(call),) for call in calls]
 
 
 def _draw(call: Call) -> torch.Tensor:
     channels, over = int(call.attrs["channels"]), int(call.attrs["over"])
     shape = (1, channels, call.args["height"] // over, call.args["width"] // over)
-    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(call.args["seed"]), dtype=torch.float32)
+    generator = torch.Generator("cpu").manual_seed(call.args["seed"])
+    for _ in range(call.attrs.get("after", 0)):
+        torch.randn(shape, generator=generator, dtype=torch.float32)
+    return torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
 OPS: dict[str, Op] = {"noise.gaussian": gaussian}

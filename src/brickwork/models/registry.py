@@ -2,12 +2,17 @@
 
 from functools import cache
 
-from brickwork.models import media, noise, sampler, text, vae
+from brickwork.models import media, noise, sampler, start, text, vae, vision
 from brickwork.models.ops import Op
 from brickwork.models.sd3 import nodes as sd3
+from brickwork.models.sdxl import nodes as sdxl
+from brickwork.models.unet import nodes as unet
+from brickwork.models.wan import nodes as wan
 
 
 @cache
 def operations() -> dict[str, Op]:
     """Operations of all families. Names are unique: a family's own start with its name."""
-    return {**text.OPS, **noise.OPS, **sampler.OPS, **vae.OPS, **media.OPS, **sd3.OPS}
+    shared = (text, noise, sampler, start, vae, vision, media)
+    families = (unet, sdxl, sd3, wan)
+    return {name: op for room in (*shared, *families) for name, op in room.OPS.items()}

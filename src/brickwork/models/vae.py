@@ -9,15 +9,20 @@ from typing import Any
 import torch
 
 from brickwork.models.ops import Call, Op, Outputs, each
+from brickwork.models.start import mask_of
 
 
 def decode(vae: Any, calls: list[Call]) -> list[Outputs]:
     """latents [1, c, h, w] float32 -> pixels [1, 3, 8h, 8w] float32, about -1..1."""
-    return [(_decode(vae, call.args["latents"]),) for call in calls]
+    return [(_decode(vae, call.args["latents"], **call.attrs),) for call in calls]
 
 
-def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    latents = (latents / vae.config.scaling_factor) + vae.config.shift_factor
+def _decode(vae: Any, latents: torch.Tensor, channels_last: bool = False) -> torch.Tensor:
+    if channels_last:
+        latents = latents.contiguous(memory_format=torch.channels_last)
+    latents = latents / vae.config.scaling_factor
+    if vae.config.shift_factor is not None:
+        latents = latents + vae.config.shift_factor
     return vae.decode(latents, return_dict=False)[0].contiguous()
 
 
@@ -27,9 +32,23 @@ def encode(vae: Any, calls: list[Call]) -> list[Outputs]:
 
 
 def _encode(vae: Any, image: torch.Tensor) -> torch.Tensor:
+    return vae.encode(pixels_of(image)).latent_dist.parameters.contiguous()
+
+
+def pixels_of(image: torch.Tensor) -> torch.Tensor:
+    """image [1, H, W, 3] uint8 -> [1, 3, H, W] float32 in -1..1, channels last."""
     # Not made contiguous: the reference's pixels have these strides, and strides choose the convolution.
-    pixels = image.to(torch.float32).div(255.0).permute(0, 3, 1, 2)
-    return vae.encode(2.0 * pixels - 1.0).latent_dist.parameters.contiguous()
+    return 2.0 * image.to(torch.float32).div(255.0).permute(0, 3, 1, 2) - 1.0
+
+
+def encode_masked(vae: Any, calls: list[Call]) -> list[Outputs]:
+    """image, mask [1, H, W, 3] uint8 -> moments as of `encode`, of the image with grey where the mask is white."""
+    return [(_encode_masked(vae, call.args["image"], call.args["mask"]),) for call in calls]
+
+
+def _encode_masked(vae: Any, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    kept = pixels_of(image) * (mask_of(mask) < 0.5)
+    return vae.encode(kept).latent_dist.parameters.contiguous()
 
 
 def to_uint8(pixels: torch.Tensor) -> torch.Tensor:
@@ -42,4 +61,6 @@ def _to_uint8(_model: None, calls: list[Call]) -> list[Outputs]:
     return each(to_uint8, calls)
 
 
-OPS: dict[str, Op] = {"vae.decode": decode, "vae.encode": encode, "image.to_uint8": _to_uint8}
+OPS: dict[str, Op] = {
+    "vae.decode": decode, "vae.encode": encode, "vae.encode_masked": encode_masked, "image.to_uint8": _to_uint8,
+}  # fmt: skip

@@ -10,7 +10,17 @@ from brickwork.core.errors import ModelError
 from brickwork.workflow.components import read_json
 from brickwork.workflow.family import Family
 
-FAMILIES = {"StableDiffusion3Pipeline": "brickwork.models.sd3.family:SD3Family"}
+FAMILIES = {
+    "StableDiffusionPipeline": "brickwork.models.sd15.family:SD15Family",
+    "StableDiffusionImg2ImgPipeline": "brickwork.models.sd15.family:SD15Family",
+    "StableDiffusionInpaintPipeline": "brickwork.models.sd15.family:SD15Family",
+    "StableDiffusionXLPipeline": "brickwork.models.sdxl.family:SDXLFamily",
+    "StableDiffusionXLImg2ImgPipeline": "brickwork.models.sdxl.family:SDXLFamily",
+    "StableDiffusionXLInpaintPipeline": "brickwork.models.sdxl.family:SDXLFamily",
+    "StableDiffusion3Pipeline": "brickwork.models.sd3.family:SD3Family",
+    "WanPipeline": "brickwork.models.wan.family:WanFamily",
+    "WanImageToVideoPipeline": "brickwork.models.wan.family:WanFamily",
+}
 """Pipeline class, as model_index.json names it, to the class that declares its nodes; imported when asked for."""
 
 

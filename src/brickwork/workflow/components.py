@@ -18,6 +18,9 @@ from brickwork.core.errors import ModelError
 STEMS = ("model", "diffusion_pytorch_model")
 """File stems of weights, as transformers and diffusers write them."""
 
+CONFIG_NAMES = {"scheduler": "scheduler_config.json", "image_processor": "preprocessor_config.json"}
+"""Of the components whose configuration is not called config.json; tokenizers are read by their prefix."""
+
 MAX_HEADER_BYTES = 100 * 2**20
 """The limit of the safetensors format."""
 
@@ -56,6 +59,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def is_listed(index: dict[str, Any], name: str) -> bool:
+    """True when model_index.json names a class for the component; pipelines may do without some."""
+    entry = index.get(name)
+    return isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
+
+
 def read_component(root: Path, index: dict[str, Any], name: str, classes: tuple[str, ...]) -> Component:
     """The component `name` of the pipeline in `root`, when it is of one of `classes`.
 
@@ -70,10 +79,21 @@ def read_component(root: Path, index: dict[str, Any], name: str, classes: tuple[
     directory = root / name
     if not directory.is_dir():
         raise ModelError(f"{directory} is missing, but model_index.json lists it.")
-    config_name = {"scheduler": "scheduler_config.json"}.get(name, "config.json")
+    config_name = CONFIG_NAMES.get(name, "config.json")
     if name.startswith("tokenizer"):
         config_name = "tokenizer_config.json"
     return Component(name, directory, str(class_name), read_json(directory / config_name))
+
+
+def read_model(directory: Path, classes: tuple[str, ...]) -> Component:
+    """A model in a directory of its own (a ControlNet, an upscaler), when it is of one of `classes`."""
+    if not directory.is_dir():
+        raise ModelError(f"{directory} is no directory; expected a model as save_pretrained writes it.")
+    config = read_json(directory / "config.json")
+    class_name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
+    if class_name not in classes:
+        raise ModelError(f"{directory} is a {class_name}; supported: {', '.join(classes)}.")
+    return Component(directory.name, directory, str(class_name), config)
 
 
 def weight_files(directory: Path) -> list[Path]:

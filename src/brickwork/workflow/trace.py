@@ -218,7 +218,7 @@ def arithmetic(op: str, *operands: Any) -> Value:
     if given is None:
         taken = " and ".join(describe(value.type) for value in values)
         raise mistake(f"there is no {op.removeprefix('scalar.')} of {taken}; arithmetic is for numbers of a request")
-    ports = ("a", "b") if len(values) > 1 else ("a",)
+    ports = ("a", "b", "c")[: len(values)]
     uses = tuple(Use(port, value.name, value.type) for port, value in zip(ports, values, strict=True))
     return tracer.add_scalar(op, uses, given, ())
 

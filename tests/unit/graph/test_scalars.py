@@ -39,6 +39,7 @@ def test_operations_compute_what_python_computes() -> None:
     assert compute("scalar.gt", 1.5, 1.0) is True
     assert compute("scalar.floor", 2.9) == 2
     assert compute("scalar.height", (3, 4)) == 3
+    assert compute("scalar.line", "0.5 a\n", 0.25, "b") == "0.5 a\n0.25 b\n"
     assert compute("scalar.width", (3, 4)) == 4
 
 
@@ -55,12 +56,12 @@ def test_a_result_without_meaning_names_the_node(op: str, values: tuple[object, 
 def test_every_signature_gives_a_type() -> None:
     for op, row in OPS.items():
         for takes in row.takes:
-            assert result_type(op, takes) in (INT, FLOAT, BOOL, SIZE)
+            assert result_type(op, takes) in (INT, FLOAT, BOOL, SIZE, TEXT)
         assert result_type(op, (TEXT, INT)) is None
 
 
 def _first_step_nodes() -> tuple[tuple[Node, ...], str]:
-    from brickwork.models.sd3.family import first_step
+    from brickwork.models.image.sampling import fractional_start as first_step
 
     tracer = Tracer()
     with tracing(tracer):

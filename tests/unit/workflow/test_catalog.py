@@ -27,12 +27,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "broken index": (lambda d: (d / "model_index.json").write_text("{"), "model_index.json can't be read"),
     "index is a list": (lambda d: (d / "model_index.json").write_text("[]"), "expected a JSON object, found list"),
     "unknown pipeline": (
-        lambda d: _edit(d / "model_index.json", _class_name="FluxPipeline"),
-        "is a FluxPipeline; supported: StableDiffusion3Pipeline.",
+        lambda d: _edit(d / "model_index.json", _class_name="SanaPipeline"),
+        "is a SanaPipeline; supported: StableDiffusionPipeline, ",
     ),
     "component not listed": (
-        lambda d: _edit(d / "model_index.json", text_encoder_3=[None, None]),
-        "model_index.json lists no text_encoder_3; expected one of class T5EncoderModel.",
+        lambda d: _edit(d / "model_index.json", text_encoder_2=[None, None]),
+        "model_index.json lists no text_encoder_2; expected one of class CLIPTextModelWithProjection.",
     ),
     "component missing": (lambda d: shutil.rmtree(d / "vae"), "vae is missing, but model_index.json lists it"),
     "other class": (
@@ -56,16 +56,16 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "vae/diffusion_pytorch_model.safetensors is no safetensors file",
     ),
     "other sampler option": (
-        lambda d: _edit(d / "scheduler/scheduler_config.json", use_karras_sigmas=True),
-        "scheduler: use_karras_sigmas is True; supported: False.",
+        lambda d: _edit(d / "scheduler/scheduler_config.json", stochastic_sampling=True),
+        "scheduler: stochastic_sampling is True; supported: False.",
     ),
     "components that do not fit": (
         lambda d: _edit(d / "transformer/config.json", joint_attention_dim=95),
         "transformer: joint_attention_dim is 95, but the other components give 96.",
     ),
-    "no shift factor": (
-        lambda d: _edit(d / "vae/config.json", shift_factor=None),
-        "vae: expected shift_factor (float) in its config, found None.",
+    "no scaling factor": (
+        lambda d: _edit(d / "vae/config.json", scaling_factor=None),
+        "vae: expected scaling_factor (float) in its config, found None.",
     ),
     "border with an unknown key": (lambda d: _edit(d / "brickwork.json", size=[1]), "unknown key 'size'"),
     "border with an impossible size": (

@@ -26,23 +26,24 @@ def calls(graph: Graph) -> list[str]:
 def _call(node: Node) -> str:
     ports = ", ".join(use.port for use in node.inputs)
     model = f"<{node.model.partition('-')[0]}>" if node.model else ""
-    attrs = " ".join(f"{key}={value}" for key, value in node.attrs)
+    attrs = " ".join(key if key == "sampler" else f"{key}={value}" for key, value in node.attrs)
     shapes = ", ".join(port + print_type(type_).partition("[")[2].join("[ ").rstrip() for port, type_ in node.outputs)
     return f"{node.op}{model}({ports}) {{{attrs}}} -> {shapes.replace('.value', '')}"
 
 
 ENCODE = [
-    "text.clip<clip_text>(text) {max_length=12} -> hidden[1, 12, 32] float32, pooled[1, 24] float32",
-    "text.clip<clip_text>(text) {max_length=12} -> hidden[1, 12, 48] float32, pooled[1, 40] float32",
-    "text.t5<t5_text>(text) {max_length=11} -> hidden[1, 11, 96] float32",
+    "text.clip<clip_text>(text, adapters) {max_length=12 lora=sd3:text_encoder} "
+    "-> hidden[1, 12, 32] float32, pooled[1, 24] float32",
+    "text.clip<clip_text>(text, adapters) {max_length=12 lora=sd3:text_encoder_2} "
+    "-> hidden[1, 12, 48] float32, pooled[1, 40] float32",
+    "text.t5<t5_text>(text, adapters) {max_length=11 lora=sd3:text_encoder_3} -> hidden[1, 11, 96] float32",
     "sd3.join(clip_1, pooled_1, clip_2, pooled_2, t5) {} -> embeds[1, 23, 96] float32, pooled[1, 64] float32",
 ]
-SCHEDULE = "shift=2.0 num_train_timesteps=1000"
 DENOISE = [
-    "sd3.predict<sd3_transformer>(latents, embeds, pooled, negative_embeds, negative_pooled, rows, i, steps) "
-    f"{{{SCHEDULE}}} -> velocity[%add, 4, %height/8, %width/8] float32",
+    "sd3.predict<sd3_transformer>(latents, embeds, pooled, negative_embeds, negative_pooled, rows, steps, i, adapters) "
+    "{sampler lora=sd3:transformer} -> velocity[%add, 4, %height/8, %width/8] float32",
     "guide.cfg(velocity, guidance, rows) {} -> velocity[1, 4, %height/8, %width/8] float32",
-    f"sampler.euler(latents, velocity, i, steps) {{{SCHEDULE}}} -> latents[1, 4, %height/8, %width/8] float32",
+    "sampler.step(latents, velocity, i, steps) {sampler} -> latents[1, 4, %height/8, %width/8] float32",
 ]
 DECODE = [
     "vae.decode<vae>(latents) {} -> pixels[1, 3, %height, %width] float32",
@@ -51,7 +52,7 @@ DECODE = [
 NOISE = ["noise.gaussian(seed, height, width) {channels=4 over=8} -> latent[1, 4, %height/8, %width/8] float32"]
 START = [
     "vae.encode<vae>(image) {} -> moments[1, 8, %height/8, %width/8] float32",
-    f"sd3.start_latents(moments, seed, i, steps) {{{SCHEDULE} scaling_factor=1.5 shift_factor=0.06}} "
+    "latents.start(moments, seed, i, steps) {sampler scaling_factor=0.7 shift_factor=0.06} "
     "-> latents[1, 4, %height/8, %width/8] float32",
 ]
 

@@ -1,154 +1,78 @@
-"""Reads an SD3 directory into plain numbers and ModelSpecs, and refuses what the nodes would not compute exactly."""
+"""Reads what is SD3's own in a directory: three text encoders, one of them optional, the transformer, ControlNets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
-from brickwork.workflow.components import Component, read_component
-from brickwork.workflow.family import Border, read_border
+from brickwork.models.image.controls import ControlNet
+from brickwork.models.image.encoders import TextModel, read_clip, read_clip_tokenizer, read_t5
+from brickwork.models.image.space import DTYPE, LatentSpace, Sizes
+from brickwork.workflow.components import Component, is_listed, read_model
 from brickwork.workflow.identity import model_spec
-
-DTYPE = "float32"
-"""Weights are used in it whatever they are stored in: on a CPU nothing narrower is faster for one image."""
 
 T5_TOKENS = 256
 """The stock pipeline's `max_sequence_length`. T5 gets no mask, so the padded length is part of the result."""
 
-CLIP_CLASSES = ("CLIPTextModelWithProjection",)
-CLIP_TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
-T5_TOKENIZERS = ("T5Tokenizer", "T5TokenizerFast")
-
-PLAIN_EULER: dict[str, object] = {
-    "use_dynamic_shifting": False, "invert_sigmas": False, "shift_terminal": None, "use_karras_sigmas": False,
-    "use_exponential_sigmas": False, "use_beta_sigmas": False, "stochastic_sampling": False,
-}  # fmt: skip
-"""Options of FlowMatchEulerDiscreteScheduler, each with the only value that `sampler.euler` computes."""
+CLIP = "CLIPTextModelWithProjection"
 
 
-@dataclass(frozen=True)
-class TextModel:
-    """A text encoder: `pooled` is 0 for T5."""
-
-    spec: ModelSpec
-    tokens: int
-    width: int
-    pooled: int = 0
-
-
-@dataclass(frozen=True)
-class SD3Config:
-    """All that the family's nodes need to know of the directory."""
-
-    clip_1: TextModel
-    clip_2: TextModel
-    t5: TextModel
-    transformer: ModelSpec
-    vae: ModelSpec
-    channels: int  # of latents
-    over: int  # pixels per latent, each side
-    patch: int  # latents per token, each side
-    max_tokens: int  # tokens per side that the position embedding has
-    sample_size: int  # native latents per side
-    shift: float
-    num_train_timesteps: int
-    scaling_factor: float
-    shift_factor: float
-    border: Border
-
-    @property
-    def multiple_of(self) -> int:
-        """Pixels of a side come in multiples of it."""
-        return self.over * self.patch
-
-    @property
-    def max_side(self) -> int:
-        return self.max_tokens * self.multiple_of
-
-
-def read_config(root: Path, index: dict[str, Any]) -> SD3Config:
-    """Read and check the pipeline directory `root`; raises ModelError."""
-    vae = read_component(root, index, "vae", ("AutoencoderKL",))
-    transformer = read_component(root, index, "transformer", ("SD3Transformer2DModel",))
-    sampler = _read_sampler(root, index)
-    tokenizer = read_component(root, index, "tokenizer", CLIP_TOKENIZERS)
+def read_encoders(root: Path, index: dict[str, Any]) -> tuple[TextModel, TextModel, TextModel | None]:
+    """Both CLIPs and T5; a directory may do without T5."""
+    tokenizer = read_clip_tokenizer(root, index, "tokenizer")
     # The stock pipeline pads for both CLIPs to the length of the first tokenizer.
     tokens = tokenizer.get("model_max_length", int)
-    config = SD3Config(
-        clip_1=_read_clip(root, index, "text_encoder", tokenizer, tokens),
-        clip_2=_read_clip(
-            root, index, "text_encoder_2", read_component(root, index, "tokenizer_2", CLIP_TOKENIZERS), tokens
-        ),
-        t5=_read_t5(root, index),
-        transformer=_with_preview(model_spec("sd3_transformer", transformer, DTYPE), transformer.directory),
-        vae=model_spec("vae", vae, DTYPE),
-        channels=vae.get("latent_channels", int),
-        over=2 ** (len(vae.get("block_out_channels", list)) - 1),
-        patch=transformer.get("patch_size", int),
-        max_tokens=transformer.get("pos_embed_max_size", int),
-        sample_size=transformer.get("sample_size", int),
-        shift=sampler.get("shift", float),
-        num_train_timesteps=sampler.get("num_train_timesteps", int),
-        scaling_factor=vae.get("scaling_factor", float),
-        shift_factor=vae.get("shift_factor", float),
-        border=read_border(root),
-    )
-    _check_fit(config, transformer)
-    _check_border(root, config)
-    return config
+    tokenizer_2 = read_clip_tokenizer(root, index, "tokenizer_2")
+    clip_1 = read_clip(root, index, "text_encoder", CLIP, tokenizer, tokens, "sd3")
+    clip_2 = read_clip(root, index, "text_encoder_2", CLIP, tokenizer_2, tokens, "sd3")
+    has_t5 = is_listed(index, "text_encoder_3")
+    t5 = read_t5(root, index, "text_encoder_3", "tokenizer_3", T5_TOKENS, "sd3") if has_t5 else None
+    return clip_1, clip_2, t5
 
 
-def _with_preview(spec: ModelSpec, directory: Path) -> ModelSpec:
+def with_preview(spec: ModelSpec, directory: Path) -> ModelSpec:
     """The spec with the map that shows unfinished latents, when the directory has one. No part of the identity."""
     path = directory / "preview.safetensors"
     return replace(spec, extras=(*spec.extras, ("preview", str(path)))) if path.is_file() else spec
 
 
-def _read_clip(root: Path, index: dict[str, Any], name: str, tokenizer: Component, tokens: int) -> TextModel:
-    clip = read_component(root, index, name, CLIP_CLASSES)
-    if tokens > (places := clip.get("max_position_embeddings", int)):
-        raise ModelError(f"{clip.directory}: texts are padded to {tokens} tokens, but it has {places} positions.")
-    spec = model_spec("clip_text", clip, DTYPE, tokenizer)
-    return TextModel(spec, tokens, clip.get("hidden_size", int), clip.get("projection_dim", int))
+def sizes_of(transformer: Component, space: LatentSpace) -> Sizes:
+    """Sides come in whole tokens, at most as many as the position embedding has."""
+    unit = space.over * transformer.get("patch_size", int)
+    side = transformer.get("sample_size", int) * space.over
+    return Sizes((side, side), unit, transformer.get("pos_embed_max_size", int) * unit)
 
 
-def _read_t5(root: Path, index: dict[str, Any]) -> TextModel:
-    t5 = read_component(root, index, "text_encoder_3", ("T5EncoderModel",))
-    tokenizer = read_component(root, index, "tokenizer_3", T5_TOKENIZERS)
-    tokens = min(T5_TOKENS, int(tokenizer.config.get("model_max_length", T5_TOKENS)))
-    return TextModel(model_spec("t5_text", t5, DTYPE, tokenizer), tokens, t5.get("d_model", int))
-
-
-def _read_sampler(root: Path, index: dict[str, Any]) -> Component:
-    sampler = read_component(root, index, "scheduler", ("FlowMatchEulerDiscreteScheduler",))
-    for option, supported in PLAIN_EULER.items():
-        if (found := sampler.config.get(option, supported)) != supported:
-            raise ModelError(f"{sampler.directory}: {option} is {found!r}; supported: {supported!r}.")
-    return sampler
-
-
-def _check_fit(config: SD3Config, transformer: Component) -> None:
+def check_fit(
+    transformer: Component, space: LatentSpace, clip_1: TextModel, clip_2: TextModel, t5: TextModel | None
+) -> None:
     """The transformer must take what the other components give."""
+    width = transformer.get("joint_attention_dim", int)
     wanted = {
-        "in_channels": config.channels,
-        "out_channels": config.channels,
-        "joint_attention_dim": config.t5.width,
-        "pooled_projection_dim": config.clip_1.pooled + config.clip_2.pooled,
+        "in_channels": space.channels,
+        "out_channels": space.channels,
+        "joint_attention_dim": width if t5 is None else t5.width,
+        "pooled_projection_dim": clip_1.pooled + clip_2.pooled,
     }
     for key, value in wanted.items():
         if (found := transformer.get(key, int)) != value:
             raise ModelError(f"{transformer.directory}: {key} is {found}, but the other components give {value}.")
-    if config.clip_1.width + config.clip_2.width > config.t5.width:
+    if clip_1.width + clip_2.width > width:
         raise ModelError(f"{transformer.directory}: the CLIP encoders together are wider than T5.")
 
 
-def _check_border(root: Path, config: SD3Config) -> None:
-    for size in config.border.sizes:
-        if any(side % config.multiple_of or side > config.max_side for side in size):
-            raise ModelError(
-                f"{root / 'brickwork.json'}: size {list(size)} is impossible; sides are multiples of "
-                f"{config.multiple_of} up to {config.max_side}."
-            )
+def read_controlnet(root: Path, transformer: Component, attrs: dict[str, Any]) -> ControlNet:
+    """The ControlNet in a directory of its own. One without `joint_attention_dim` gets no text (SD3.5's)."""
+    net = read_model(root, ("SD3ControlNetModel",))
+    if (extra := net.config.get("extra_conditioning_channels", 0)) != 0:
+        raise ModelError(f"{root}: extra_conditioning_channels is {extra!r}; supported: 0.")
+    for key in ("in_channels", "patch_size", "num_attention_heads", "attention_head_dim"):
+        if (found := net.get(key, int)) != (wanted := transformer.get(key, int)):
+            raise ModelError(f"{root}: {key} is {found}, but the base model needs {wanted}.")
+    width = net.get("num_attention_heads", int) * net.get("attention_head_dim", int)
+    layout = {"blocks": net.get("num_layers", int), "width": width, "patch": net.get("patch_size", int)}
+    zeros = bool(net.config.get("force_zeros_for_pooled_projection", True))
+    return ControlNet(model_spec("sd3_controlnet", net, DTYPE), "sd3.control", attrs | layout | {"zero_pooled": zeros})

@@ -1,29 +1,39 @@
-"""Stable Diffusion 3: joining the text embeddings, one transformer call, and the start of image-to-image.
+"""Stable Diffusion 3: joining the text embeddings, one transformer call, one ControlNet call.
 
-source    diffusers StableDiffusion3Pipeline and StableDiffusion3Img2ImgPipeline
+source    diffusers StableDiffusion3Pipeline, StableDiffusion3ControlNetPipeline
 """
 
 from typing import Any
 
 import torch
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
+from brickwork.models import lora
 from brickwork.models.ops import Call, Op, Outputs
-from brickwork.models.sampler import add_noise, schedule
+from brickwork.models.rows import control_scale, controls_of, latent_rows, text_rows
+from brickwork.models.sampler import timestep
+from brickwork.models.vae import pixels_of
 
 
 def join(_model: None, calls: list[Call]) -> list[Outputs]:
-    """Three encoders' outputs -> embeds [1, clip + t5 tokens, width] and pooled [1, p1 + p2].
+    """The encoders' outputs -> embeds [1, clip + t5 tokens, width] and pooled [1, p1 + p2].
 
-    The CLIP features stand side by side, zero-padded to T5's width; T5's tokens follow them.
+    The CLIP features stand side by side, zero-padded to T5's width; T5's tokens follow them, or zeros without a T5.
     """
-    return [_join(**call.args) for call in calls]
+    return [_join(**call.args, **call.attrs) for call in calls]
 
 
 def _join(
-    clip_1: torch.Tensor, pooled_1: torch.Tensor, clip_2: torch.Tensor, pooled_2: torch.Tensor, t5: torch.Tensor
+    clip_1: torch.Tensor,
+    pooled_1: torch.Tensor,
+    clip_2: torch.Tensor,
+    pooled_2: torch.Tensor,
+    t5: torch.Tensor | None = None,
+    tokens: int = 0,
+    width: int = 0,
 ) -> Outputs:
     clips = torch.cat([clip_1, clip_2], dim=-1)
+    if t5 is None:
+        t5 = torch.zeros(1, tokens, width, dtype=clips.dtype)
     clips = torch.nn.functional.pad(clips, (0, t5.shape[-1] - clips.shape[-1]))
     return torch.cat([clips, t5], dim=-2), torch.cat([pooled_1, pooled_2], dim=-1)
 
@@ -35,52 +45,84 @@ def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
     different steps: the transformer takes a timestep per row.
     """
     rows = calls[0].args["rows"]
-    parts = [_rows(call.args, call.attrs, rows) for call in calls]
-    latents, timesteps, embeds, pooled = (torch.cat(column) for column in zip(*parts, strict=True))
-    velocity = transformer(
-        hidden_states=latents,
-        timestep=timesteps,
+    residuals = [_summed(call.args) for call in calls]
+    extra = {"block_controlnet_hidden_states": [torch.cat(c) for c in zip(*residuals, strict=True)]}
+    with lora.applied(transformer, calls[0].attrs["lora"], [(call.args["adapters"], rows) for call in calls]):
+        velocity = transformer(
+            **_step_inputs(calls, rows),
+            encoder_hidden_states=torch.cat([text_rows(call.args, "embeds", rows) for call in calls]),
+            pooled_projections=torch.cat([text_rows(call.args, "pooled", rows) for call in calls]),
+            **(extra if residuals[0] else {}),
+            return_dict=False,
+        )[0]
+    return [(part.contiguous(),) for part in velocity.split(rows)]
+
+
+def control_image(vae: Any, calls: list[Call]) -> list[Outputs]:
+    """image [1, H, W, 3] uint8 -> latents [rows, c, h, w], a draw for each row, as a ControlNet takes them."""
+    return [(_control_image(vae, **call.args, **call.attrs),) for call in calls]
+
+
+def _control_image(
+    vae: Any, image: torch.Tensor, rows: int, scaling_factor: float, shift_factor: float, before: int
+) -> torch.Tensor:
+    pixels = torch.cat([pixels_of(image).contiguous()] * rows)
+    posterior = vae.encode(pixels).latent_dist
+    generator = torch.Generator("cpu").manual_seed(0)
+    for _ in range(before):
+        posterior.sample(generator)
+    return ((posterior.sample(generator) - shift_factor) * scaling_factor).contiguous()
+
+
+def control(controlnet: Any, calls: list[Call]) -> list[Outputs]:
+    """-> residuals [rows, h, w, width] for the transformer's blocks, scaled."""
+    rows, zero_pooled = calls[0].args["rows"], calls[0].attrs["zero_pooled"]
+    pooled = torch.cat([text_rows(call.args, "pooled", rows) for call in calls])
+    has_text = controlnet.config.joint_attention_dim is not None
+    embeds = torch.cat([text_rows(call.args, "embeds", rows) for call in calls]) if has_text else None
+    blocks = controlnet(
+        **_step_inputs(calls, rows),
+        controlnet_cond=_strided(torch.cat([call.args["image"] for call in calls]), calls[0].attrs["channels_last"]),
+        conditioning_scale=1.0,
         encoder_hidden_states=embeds,
-        pooled_projections=pooled,
+        pooled_projections=torch.zeros_like(pooled) if zero_pooled else pooled,
         return_dict=False,
     )[0]
-    return [(part,) for part in velocity.split(rows)]
+    parts = list(zip(*(block.split(rows) for block in blocks), strict=True))
+    return [_scaled(call, part) for call, part in zip(calls, parts, strict=True)]
 
 
-def _rows(args: dict[str, Any], attrs: dict[str, Any], rows: int) -> tuple[torch.Tensor, ...]:
-    """latents, timesteps, embeddings and pooled embeddings of one request's rows."""
-    _, timesteps = schedule(args["steps"], attrs["shift"], attrs["num_train_timesteps"])
-    latents, embeds, pooled = [args["latents"]] * rows, [args["embeds"]], [args["pooled"]]
-    if rows == 2:
-        embeds, pooled = [args["negative_embeds"], *embeds], [args["negative_pooled"], *pooled]
-    return torch.cat(latents), timesteps[args["i"]].expand(rows), torch.cat(embeds), torch.cat(pooled)
+def _strided(image: torch.Tensor, channels_last: bool) -> torch.Tensor:
+    """In the strides that the reference's autoencoder leaves: attention in its middle turns channels last."""
+    return image.contiguous(memory_format=torch.channels_last) if channels_last else image
 
 
-def start_latents(_model: None, calls: list[Call]) -> list[Outputs]:
-    """moments [1, 2c, h, w], seed -> latents [1, c, h, w] at step `i`, where image-to-image begins.
-
-    The posterior's sample and then the noise come from one generator, in the reference pipeline's order.
-    """
-    return [(_start(**call.args, **call.attrs),) for call in calls]
-
-
-def _start(
-    moments: torch.Tensor,
-    seed: int,
-    i: int,
-    steps: int,
-    shift: float,
-    num_train_timesteps: int,
-    scaling_factor: float,
-    shift_factor: float,
-) -> torch.Tensor:
-    generator = torch.Generator("cpu").manual_seed(seed)
-    sample = DiagonalGaussianDistribution(moments).sample(generator)
-    sample = (sample - shift_factor) * scaling_factor
-    noise = torch.randn(sample.shape, generator=generator, dtype=sample.dtype)
-    if i == steps:  # strength 0: nothing to denoise
-        return sample
-    return add_noise(sample, noise, i, steps, shift, num_train_timesteps)
+def _scaled(call: Call, blocks: tuple[torch.Tensor, ...]) -> Outputs:
+    """Tokens back into their places in the picture, as the node's type says."""
+    patch = call.attrs["patch"]
+    height, width = (side // patch for side in call.args["latents"].shape[-2:])
+    scale = control_scale(call)
+    return tuple((block * scale).reshape(block.shape[0], height, width, -1).contiguous() for block in blocks)
 
 
-OPS: dict[str, Op] = {"sd3.join": join, "sd3.predict": predict, "sd3.start_latents": start_latents}
+def _step_inputs(calls: list[Call], rows: int) -> dict[str, Any]:
+    times = [timestep(c.attrs["sampler"], c.args["steps"], c.args["latents"], c.args["i"]).expand(rows) for c in calls]
+    latents = [latent_rows(call.args, rows) for call in calls]
+    return {"hidden_states": torch.cat(latents), "timestep": torch.cat(times)}
+
+
+def _summed(args: dict[str, Any]) -> list[torch.Tensor]:
+    """Residuals [rows, tokens, width] of all ControlNets, added in their order."""
+    total: list[torch.Tensor] = []
+    for residuals in controls_of(args):
+        flat = [residual.flatten(1, 2) for residual in residuals]
+        total = [a + b for a, b in zip(total, flat, strict=True)] if total else flat
+    return total
+
+
+OPS: dict[str, Op] = {
+    "sd3.join": join,
+    "sd3.predict": predict,
+    "sd3.control": control,
+    "sd3.control_image": control_image,
+}

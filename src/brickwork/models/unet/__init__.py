@@ -1,0 +1,1 @@
+"""What SD1.5 and SDXL have in common: `declare` reads UNets and their ControlNets, `nodes` computes them."""
