@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from brickwork.data.inbox import Inbox, InboxFull, Producer, Shape
 from brickwork.data.inbox.twin import UNIT_BYTES, Memory, TwinConsumer, TwinProducer, run
+from support.remote import open_tcp, open_tcp_verbs, open_ucx_tcp
 
 
 class Way(Protocol):
@@ -131,4 +132,7 @@ class Fabric:
 FABRICS = [
     Fabric("twin", open_twin, ("lossless",), threads=False),
     Fabric("shm", open_shm, ("lossless", "locked", "lanes")),
+    Fabric("tcp", open_tcp, ("lossless", "lanes")),
+    Fabric("tcp-verbs", open_tcp_verbs, ("lossless", "locked", "lanes")),
+    Fabric("ucx-tcp", open_ucx_tcp, ("lossless",)),
 ]
