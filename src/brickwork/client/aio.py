@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -37,11 +37,15 @@ class AsyncClient:
         *,
         deadline_s: float | None = None,
         deterministic: bool = False,
+        if_late: Literal["stop", "continue"] = "stop",
+        degrade: Mapping[str, int] | None = None,
         timeout_s: float | None = None,
         **inputs: Any,
     ) -> JobResult:
         """`submit` and wait. When the waiting task is cancelled, so is the job."""
-        job = await self.submit(workflow, deadline_s=deadline_s, deterministic=deterministic, **inputs)
+        job = await self.submit(
+            workflow, deadline_s=deadline_s, deterministic=deterministic, if_late=if_late, degrade=degrade, **inputs
+        )
         try:
             return await job.result(timeout_s)
         except asyncio.CancelledError:
@@ -54,9 +58,11 @@ class AsyncClient:
         *,
         deadline_s: float | None = None,
         deterministic: bool = False,
+        if_late: Literal["stop", "continue"] = "stop",
+        degrade: Mapping[str, int] | None = None,
         **inputs: Any,
     ) -> "AsyncJob":
-        body, headers = Submission(workflow, inputs, deadline_s, deterministic).request()
+        body, headers = Submission(workflow, inputs, deadline_s, deterministic, if_late, degrade).request()
         view = (await self._call("POST", "/v1/jobs", content=body, headers=headers)).json()
         return AsyncJob(self, view)
 

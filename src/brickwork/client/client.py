@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -43,11 +43,15 @@ class Client:
         *,
         deadline_s: float | None = None,
         deterministic: bool = False,
+        if_late: Literal["stop", "continue"] = "stop",
+        degrade: Mapping[str, int] | None = None,
         timeout_s: float | None = None,
         **inputs: Any,
     ) -> JobResult:
         """`submit` and wait. Ctrl-C cancels the job. See both for what they raise."""
-        job = self.submit(workflow, deadline_s=deadline_s, deterministic=deterministic, **inputs)
+        job = self.submit(
+            workflow, deadline_s=deadline_s, deterministic=deterministic, if_late=if_late, degrade=degrade, **inputs
+        )
         try:
             return job.result(timeout_s)
         except KeyboardInterrupt:
@@ -60,14 +64,20 @@ class Client:
         *,
         deadline_s: float | None = None,
         deterministic: bool = False,
+        if_late: Literal["stop", "continue"] = "stop",
+        degrade: Mapping[str, int] | None = None,
         **inputs: Any,
     ) -> "Job":
         """Hand in a job; once this returns, the server will end it, whatever happens.
 
-        inputs    by name; pictures as PIL images or `Path`s, or as the id of an artifact that is on the server
-        raises    InputError that names the input, Rejected with the time to come back, Unreachable
+        deadline_s       seconds from now; refused when it cannot be met
+        deterministic    never share a batch
+        if_late          once the deadline cannot be met: "stop" (`result` raises Expired) or "continue" as best effort
+        degrade          int inputs that may be lowered rather than refuse, with their least values: {"steps": 8}
+        inputs           by name; pictures as PIL images or `Path`s, or as the id of an artifact that is on the server
+        raises           InputError that names the input, Rejected with the time to come back, Unreachable
         """
-        body, headers = Submission(workflow, inputs, deadline_s, deterministic).request()
+        body, headers = Submission(workflow, inputs, deadline_s, deterministic, if_late, degrade).request()
         view = self._call("POST", "/v1/jobs", content=body, headers=headers).json()
         return Job(self, view)
 

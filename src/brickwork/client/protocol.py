@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from PIL import Image
 
-from brickwork.core.errors import BrickworkError, Cancelled, InputError, Rejected, RequestFailed
+from brickwork.core.errors import BrickworkError, Cancelled, Expired, InputError, Rejected, RequestFailed
 from brickwork.workflow.api import Workflow
 
 TERMINAL = ("succeeded", "failed", "canceled", "rejected", "expired")
@@ -78,6 +78,8 @@ class Submission:
     inputs: Mapping[str, Any]
     deadline_s: float | None = None
     deterministic: bool = False
+    if_late: Literal["stop", "continue"] = "stop"
+    degrade: Mapping[str, int] | None = None
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def request(self) -> tuple[bytes, dict[str, str]]:
@@ -88,6 +90,10 @@ class Submission:
             body["deadline_s"] = self.deadline_s
         if self.deterministic:
             body["deterministic"] = True
+        if self.if_late != "stop":
+            body["if_late"] = self.if_late
+        if self.degrade:
+            body["degrade"] = dict(self.degrade)
         return json.dumps(body).encode(), {"content-type": "application/json", "idempotency-key": self.key}
 
 
@@ -218,6 +224,8 @@ def succeeded(job: Mapping[str, Any]) -> Mapping[str, Any]:
             raise Cancelled(f"{job['id']} was canceled")
         case "rejected":
             raise Rejected(message, None)
+        case "expired":
+            raise Expired(message)
         case state:
             raise RequestFailed(f"{job['id']} has {state}: {message}")
 

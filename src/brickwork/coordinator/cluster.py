@@ -8,12 +8,12 @@ import asyncio
 import atexit
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from brickwork.coordinator.coordinator import Submission
 from brickwork.coordinator.embedded import embedded, submission_of
@@ -23,6 +23,7 @@ from brickwork.core.ids import ExecutorId, RequestId
 from brickwork.core.request import SLO
 from brickwork.observe.spans import Span
 from brickwork.workflow.api import Workflow
+from brickwork.workflow.inputs import check_degrade
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,8 @@ class Cluster:
         *,
         deadline_s: float | None = None,
         deterministic: bool = False,
+        if_late: Literal["stop", "continue"] = "stop",
+        degrade: Mapping[str, int] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **inputs: Any,
     ) -> Handle:
@@ -110,12 +113,15 @@ class Cluster:
 
         deadline_s      seconds from now in which the result is wanted; a request that cannot make it is refused
         deterministic   never share a batch, so that the result is bit-equal whatever else runs
+        if_late         once the deadline cannot be met: "stop" (`result` raises Expired) or "continue" as best effort
+        degrade         int inputs that may be lowered rather than refuse, with their least values: {"steps": 8}
         on_progress     called from the coordinator's thread; must be quick and not raise
         raises          InputError for a bad input
         """
         if self._is_closed:
             raise BrickworkError("The cluster is closed. Make a new one.")
-        submission = submission_of(workflow, inputs, SLO(deadline_s, deterministic))
+        slo = SLO(deadline_s, deterministic, if_late, check_degrade(workflow.inputs, degrade or {}))
+        submission = submission_of(workflow, inputs, slo)
         future: Future[Result] = Future()
         run = self._call(self._submit(submission, on_progress, future)).result()
         return Handle(self, run, future)

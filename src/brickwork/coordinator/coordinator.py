@@ -21,7 +21,7 @@ from brickwork.coordinator.slots import Slots
 from brickwork.coordinator.values import output_of, output_types, pixels_of, put_array
 from brickwork.core.batch import TaskEnd
 from brickwork.core.clock import Clock
-from brickwork.core.errors import Cancelled, Rejected, RequestFailed, StaleHandle
+from brickwork.core.errors import Cancelled, Expired, Rejected, RequestFailed, StaleHandle
 from brickwork.core.ids import ExecutorId, RequestId
 from brickwork.core.request import SLO, Outcome, Request, Scalar
 from brickwork.core.tensor import TensorHandle
@@ -46,6 +46,8 @@ class Submission:
     pictures: Mapping[str, object]
     scalars: Mapping[str, Scalar]
     slo: SLO
+    arrived_s: float | None = None  # on the coordinator's clock, from which the deadline counts; None: now
+    resend_key: str = ""  # equal when a refused request is sent again
 
 
 class Coordinator:
@@ -109,8 +111,9 @@ class Coordinator:
         plan = submission.plan
         tensors = self._put_pictures(submission)
         run = self._runs[request_id] = Run(request_id, plan, self._clock.now_s(), on_progress)
-        request = Request(request_id, plan.workflow, tuple(submission.values.items()), submission.slo)
-        self._tell(events.RequestArrived(request, plan, tensors))
+        values, key = tuple(submission.values.items()), submission.resend_key
+        request = Request(request_id, plan.workflow, values, submission.slo, resend_key=key)
+        self._tell(events.RequestArrived(request, plan, tensors, submission.arrived_s))
         return run
 
     def cancel(self, request_id: RequestId) -> None:
@@ -245,7 +248,7 @@ class Coordinator:
             case actions.Finish():
                 self._finish(action)
             case actions.Accept():
-                pass
+                self._runs[action.request_id].lowered = action.lowered
 
     def _send(self, executor: ExecutorId, order: messages.Order) -> None:
         link = self._links.get(executor)
@@ -265,6 +268,7 @@ class Coordinator:
         run = self._runs[action.request_id]
         outputs = self._take_outputs(run.plan, action)
         del self._runs[action.request_id]
+        run.ended_s = self._clock.now_s()
         if run.finished.done():
             return
         match action.outcome:
@@ -274,6 +278,8 @@ class Coordinator:
                 run.finished.set_exception(Rejected(action.error, action.retry_after_s))
             case Outcome.CANCELLED:
                 run.finished.set_exception(Cancelled(f"{run.request_id} was cancelled"))
+            case Outcome.EXPIRED:
+                run.finished.set_exception(Expired(f"{run.request_id} ({run.plan.workflow}): {action.error}"))
             case Outcome.FAILED:
                 run.finished.set_exception(RequestFailed(f"{run.request_id} ({run.plan.workflow}): {action.error}"))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from brickwork.compiler.plan import Plan
 from brickwork.core.ids import RequestId
+from brickwork.core.request import Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +55,6 @@ class Run:
     plan: Plan
     submitted_s: float
     on_progress: Callable[[Progress], None] | None
+    ended_s: float = 0.0  # when its end was known
+    lowered: tuple[tuple[str, Scalar], ...] = ()  # inputs that were lowered rather than refuse it, with their values
     finished: "asyncio.Future[Result]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())

@@ -45,6 +45,10 @@ class RequestFailed(BrickworkError):
     """The request was accepted and then failed. The text names node, model and executor."""
 
 
+class Expired(RequestFailed):
+    """The request was accepted, could no longer meet its deadline, and was stopped as its SLO asks."""
+
+
 class Cancelled(BrickworkError):
     """The request was cancelled by its owner."""
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Request
@@ -47,12 +48,29 @@ class EventStream(StreamingResponse):
         super().__init__(events, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
 
 
-def idempotency(key: str | None, body: BaseModel) -> Idempotency | None:
-    """What tells a repeated request from another one under the same key."""
-    if key is None:
-        return None
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What is known of a request beside what it asks for."""
+
+    arrived_s: float  # at the border, on the coordinator's clock
+    fingerprint: str  # digest of the request as it was sent
+    key: str | None  # its idempotency key
+
+    def idempotency(self, part: str = "") -> Idempotency | None:
+        """What tells a repeated request from another one under the same key.
+
+        part    which of several jobs of one request
+        """
+        return Idempotency(self.key + part, self.fingerprint) if self.key is not None else None
+
+    def resend_key(self, part: str = "") -> str:
+        """Equal when a client sends a refused request again: its idempotency key, else all that it sent."""
+        return f"key {self.key}{part}" if self.key is not None else f"body {self.fingerprint}{part}"
+
+
+def sender(http: Request, key: str | None, body: BaseModel) -> Sender:
     sent = json.dumps(body.model_dump(by_alias=True, exclude_unset=True), sort_keys=True)
-    return Idempotency(key, hashlib.sha256(sent.encode()).hexdigest())
+    return Sender(http.scope["arrived_s"], hashlib.sha256(sent.encode()).hexdigest(), key)
 
 
 class ClientGone(Exception):

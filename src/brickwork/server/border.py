@@ -1,4 +1,5 @@
-"""The outermost layer of every request: an id, a bound on its body in bytes and in time, its media type, its count.
+"""The outermost layer of every request: its arrival, an id, a bound on its body in bytes and in time, its media type,
+its count.
 
 Bodies are read here, whole and bounded, before anything parses them; what is behind sees them as one message.
 """
@@ -6,7 +7,7 @@ Bodies are read here, whole and bounded, before anything parses them; what is be
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from brickwork.server.errors import ApiError, envelope
@@ -39,6 +40,7 @@ class Border:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        scope["arrived_s"] = monotonic()
         scope["request_id"] = f"req_{secrets.token_hex(8)}"
         send = self._counted(scope, send)
         try:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from brickwork.core.errors import BrickworkError, InputError, Rejected
@@ -32,6 +32,9 @@ class ErrorDetail(BaseModel):
     type: str
     param: str | None = None
     code: str | None = None
+    retry_after_ms: int | None = Field(
+        None, description="As the header retry-after-ms; not there when waiting is no use."
+    )
 
 
 class ErrorBody(BaseModel):
@@ -122,8 +125,10 @@ def body(error: ApiError) -> dict[str, Any]:
     kind = "rate_limit_error" if error.status == 429 else "server_error" if error.status >= 500 else None
     detail = ErrorDetail(
         message=error.message, type=kind or "invalid_request_error", param=error.param, code=error.code
-    )
-    return {"error": detail.model_dump()}
+    ).model_dump(exclude={"retry_after_ms"})
+    if (wait_ms := error.headers.get("retry-after-ms")) is not None:
+        detail["retry_after_ms"] = int(wait_ms)
+    return {"error": detail}
 
 
 def _invalid(error: RequestValidationError) -> ApiError:

@@ -17,15 +17,22 @@ from pydantic import BaseModel, Field, create_model
 from brickwork.compiler.artifacts import FILES, key_type
 from brickwork.coordinator.values import output_types
 from brickwork.core.errors import InputError
-from brickwork.core.request import SLO
-from brickwork.server.answers import ERRORS, ClientGone, EventStream, IdempotencyKey, idempotency, while_connected
+from brickwork.server.answers import (
+    ERRORS,
+    ClientGone,
+    EventStream,
+    IdempotencyKey,
+    Sender,
+    sender,
+    while_connected,
+)
 from brickwork.server.errors import ApiError, as_api_error, body, retry_headers
 from brickwork.server.pictures import reencoded
 from brickwork.server.schema import JobOptions, Strict, given, input_fields, one_of
 from brickwork.server.service import Service
 from brickwork.server.views import artifact_url
 from brickwork.store.artifacts import ArtifactKey
-from brickwork.store.jobs import Idempotency, Job
+from brickwork.store.jobs import Job
 from brickwork.store.states import JobState
 from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import show_size
@@ -102,7 +109,7 @@ class _Order:
     request: Any  # an ImageOptions with the workflow's inputs
     workflow: Workflow
     base_url: str
-    key: Idempotency | None
+    sender: Sender
 
     def inputs(self, index: int) -> dict[str, Any]:
         """Inputs of the picture at `index`: its seed is that of the request plus `index`."""
@@ -114,9 +121,6 @@ class _Order:
             values["seed"] = values.get("seed", seeds[0]) + index
         return values
 
-    def key_of(self, index: int) -> Idempotency | None:
-        return Idempotency(f"{self.key.key}#{index}", self.key.fingerprint) if self.key else None
-
 
 def add_routes(app: FastAPI, service: Service) -> None:
     workflows = image_workflows(list(service.workflows.values()))
@@ -127,7 +131,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     async def create_image(body: body_type, http: Request, key: IdempotencyKey = None) -> ImagesResponse:  # type: ignore[valid-type]
         """Pictures of a prompt, in OpenAI's contract; with `stream`, previews as they are denoised."""
         request: Any = body
-        order = _Order(request, workflows[request.model], str(http.base_url), idempotency(key, request))
+        order = _Order(request, workflows[request.model], str(http.base_url), sender(http, key, request))
         if request.stream and request.n > 1:
             raise InputError("n", "a stream is of one picture; ask for n streams")
         jobs = await _submit(service, order)
@@ -148,10 +152,11 @@ def add_routes(app: FastAPI, service: Service) -> None:
 async def _submit(service: Service, order: _Order) -> list[Job]:
     """All jobs of a request, or none of them."""
     jobs: list[Job] = []
-    slo = SLO(order.request.deadline_s, order.request.deterministic)
+    slo = order.request.slo(order.workflow.inputs)
     try:
         for index in range(order.request.n):
-            job, _ = await service.submit(order.workflow.name, order.inputs(index), slo, order.key_of(index))
+            part = f"#{index}"
+            job, _ = await service.submit(order.workflow.name, order.inputs(index), slo, order.sender, part)
             jobs.append(job)
     except BaseException:
         await _cancel(service, order, jobs)
@@ -161,7 +166,7 @@ async def _submit(service: Service, order: _Order) -> list[Job]:
 
 async def _cancel(service: Service, order: _Order, jobs: list[Job]) -> None:
     """Nobody waits for these jobs any more; with an idempotency key somebody may come back for them."""
-    if order.key is None:
+    if order.sender.key is None:
         for job in jobs:
             await service.cancel(job.id)
 

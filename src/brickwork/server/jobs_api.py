@@ -3,11 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Header, Path, Query, Response
+from fastapi import FastAPI, Header, Path, Query, Request, Response
 from pydantic import ConfigDict
 
-from brickwork.core.request import SLO
-from brickwork.server.answers import ERRORS, ERRORS_BESIDE_FILES, EventStream, IdempotencyKey, idempotency
+from brickwork.server.answers import ERRORS, ERRORS_BESIDE_FILES, EventStream, IdempotencyKey, sender
 from brickwork.server.feed import Event
 from brickwork.server.schema import Strict, given, job_body
 from brickwork.server.service import Service
@@ -34,12 +33,19 @@ class JobQuery(Strict):
 def add_routes(app: FastAPI, service: Service) -> None:
     body_type = job_body(list(service.workflows.values()))
 
-    async def create_job(body: body_type, response: Response, key: IdempotencyKey = None) -> JobView:  # type: ignore[valid-type]
+    async def create_job(
+        body: body_type,  # type: ignore[valid-type]
+        http: Request,
+        response: Response,
+        key: IdempotencyKey = None,
+    ) -> JobView:
         """Take a job. 201 means that it is on disk and will end, whatever happens to the server."""
         request: Any = body
-        inputs = given(request.inputs, service.workflows[request.workflow].inputs)
-        slo = SLO(request.deadline_s, request.deterministic)
-        job, is_replay = await service.submit(request.workflow, inputs, slo, idempotency(key, request))
+        declared = service.workflows[request.workflow].inputs
+        sent = sender(http, key, request)
+        job, is_replay = await service.submit(
+            request.workflow, given(request.inputs, declared), request.slo(declared), sent
+        )
         response.headers["location"] = f"/v1/jobs/{job.id}"
         if is_replay:
             response.headers["idempotency-replayed"] = "true"

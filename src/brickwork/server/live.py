@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import time
 
 from brickwork.coordinator.runs import Result, Run
-from brickwork.core.errors import BrickworkError, Cancelled
+from brickwork.core.errors import BrickworkError, Cancelled, Expired
 from brickwork.core.ids import RequestId
 from brickwork.server.feed import Feed
 from brickwork.store.errors import StoreError
@@ -43,7 +43,7 @@ class Live:
 
     def begin(self, store: JobStore) -> None:
         """Order the commit of the attempt. The store keeps orders in their order, so nobody need wait for it."""
-        self.start = store.start(self.job.id, self.attempt, self.job.epoch, time())
+        self.start = store.start(self.job.id, self.attempt, self.job.epoch, time(), self.run.lowered)
 
     def hold(self, reason: str) -> None:
         """Tell readers that the job waits for the storage; "": it goes on."""
@@ -84,6 +84,8 @@ async def end_of(live: Live, keep: Callable[[Result], Results], run_again: Calla
         return _CANCELED
     except StoreError:
         raise
+    except Expired as failure:
+        return End(JobState.EXPIRED, error=JobError("deadline_missed", str(failure)))
     except BrickworkError as failure:
         return End(JobState.FAILED, error=JobError("failed", str(failure)))
 

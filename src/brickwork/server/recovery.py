@@ -12,7 +12,6 @@ from brickwork.server.errors import BUSY_RETRY_S
 from brickwork.server.pictures import kept_inputs
 from brickwork.store.jobs import Job, JobError, JobId, JobStore
 from brickwork.store.states import JobState
-from brickwork.workflow.api import Workflow
 
 if TYPE_CHECKING:
     from brickwork.server.service import Service
@@ -46,32 +45,32 @@ class Recovery:
             if job.state is JobState.CANCELING:
                 raise _Over(JobState.CANCELED, "canceled", "The job was canceled.")
             if job.state is JobState.QUEUED:
-                workflow, inputs = await self._prepare(job)
-                await self._launch(job, workflow, inputs)
+                await self._launch(job, await self._prepare(job))
         except _Over as over:
             await self._store.finish(job.id, job.attempt, self._epoch, over.state, time(), error=over.error)
             self._service.metrics.count_end(job.workflow, over.state)
 
-    async def _prepare(self, job: Job) -> tuple[Workflow, dict[str, Any]]:
-        workflow = self._service.workflows.get(job.workflow)
-        if workflow is None:
+    async def _prepare(self, job: Job) -> dict[str, Any]:
+        if job.workflow not in self._service.workflows:
             text = f"The server was started again without the workflow {job.workflow}."
             raise _Over(JobState.FAILED, "cannot_run", text)
         try:
-            return workflow, await asyncio.to_thread(kept_inputs, job, self._service.artifacts)
+            return await asyncio.to_thread(kept_inputs, job, self._service.artifacts)
         except InputError as error:
             raise _Over(JobState.FAILED, "cannot_run", str(error)) from None
 
-    async def _launch(self, job: Job, workflow: Workflow, inputs: Mapping[str, Any]) -> None:
+    async def _launch(self, job: Job, inputs: Mapping[str, Any]) -> None:
         """Launch as soon as there is room, within what is left of the deadline that was promised."""
         while (await self._store.get(job.id)).state is JobState.QUEUED:
             left_s = None if job.deadline_s is None else job.created_s + job.deadline_s - time()
             if left_s is not None and left_s <= 0:
-                raise _Over(JobState.EXPIRED, "deadline_missed", _MISSED)
+                if job.if_late == "stop":
+                    raise _Over(JobState.EXPIRED, "deadline_missed", _MISSED)
+                left_s = None
             try:
-                return self._service.launch(job, workflow, inputs, SLO(left_s, job.deterministic))
+                return self._service.resume(job, inputs, SLO(left_s, job.deterministic, job.if_late, job.degrade))
             except (Rejected, OutOfSpace) as refusal:
-                if left_s is not None:
+                if left_s is not None and job.if_late == "stop":
                     raise _Over(JobState.EXPIRED, "deadline_missed", f"{_MISSED} {refusal}") from None
                 retry_s = refusal.retry_after_s if isinstance(refusal, Rejected) else None
                 await asyncio.sleep(retry_s or BUSY_RETRY_S)

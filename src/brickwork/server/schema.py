@@ -22,9 +22,10 @@ from pydantic import (
 )
 
 from brickwork.core.errors import InputError
+from brickwork.core.request import SLO
 from brickwork.graph.ir import Input
 from brickwork.workflow.api import Workflow
-from brickwork.workflow.inputs import check, show_size
+from brickwork.workflow.inputs import check, check_degrade, show_size
 
 MAX_DEADLINE_S = 30 * 86400.0
 
@@ -58,6 +59,18 @@ class JobOptions(Strict):
     deterministic: Annotated[
         bool, Field(description="Never share a batch, so that equal requests give bit-equal results.")
     ] = False
+    if_late: Annotated[
+        Literal["stop", "continue"],
+        Field(description="Once the deadline cannot be met: end as expired, or go on behind all that can be in time."),
+    ] = "stop"
+    degrade: Annotated[
+        dict[str, int] | None,
+        Field(description='Inputs to lower rather than be refused, with their least values: {"steps": 8}.'),
+    ] = None
+
+    def slo(self, inputs: Sequence[Input]) -> SLO:
+        """What is asked of the schedule. raises InputError about `degrade`"""
+        return SLO(self.deadline_s, self.deterministic, self.if_late, check_degrade(inputs, self.degrade or {}))
 
 
 def job_body(workflows: Sequence[Workflow]) -> Any:

@@ -18,15 +18,18 @@ import logging
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import replace
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import Any
 
-from brickwork.coordinator.coordinator import Coordinator
+from brickwork.coordinator.coordinator import Coordinator, Submission
 from brickwork.coordinator.embedded import submission_of
 from brickwork.coordinator.runs import Progress, Result
 from brickwork.core.errors import BrickworkError, OutOfSpace, Rejected
 from brickwork.core.request import SLO
+from brickwork.server.answers import Sender
+from brickwork.server.delivery import Delivery
 from brickwork.server.errors import BUSY_RETRY_S, NotFound, Unavailable
 from brickwork.server.feed import Event, Feed
 from brickwork.server.housekeeping import keep_house
@@ -38,7 +41,7 @@ from brickwork.server.storage import Storage
 from brickwork.server.views import JobView, view
 from brickwork.store.artifacts import ArtifactDirectory
 from brickwork.store.errors import UnknownJob
-from brickwork.store.jobs import Idempotency, Job, JobError, JobId, JobStore, Value
+from brickwork.store.jobs import Job, JobError, JobId, JobStore, Value
 from brickwork.store.states import JobState
 from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import validate
@@ -72,6 +75,7 @@ class Service:
         self._epoch = 0
         self._live: dict[JobId, Live] = {}
         self._ended: OrderedDict[JobId, Feed] = OrderedDict()
+        self._delivery = Delivery()
         self._taking: dict[JobId, asyncio.Task[tuple[Job, bool]]] = {}  # committed or about to be, not launched yet
         self._tasks: set[asyncio.Task[Any]] = set()
         self.storage = Storage(self._probe, metrics.store_errors.inc)
@@ -119,10 +123,11 @@ class Service:
     # What clients ask ---------------------------------------------------------------------------------------------
 
     async def submit(
-        self, name: str, inputs: Mapping[str, Any], slo: SLO, idempotency: Idempotency | None = None
+        self, name: str, inputs: Mapping[str, Any], slo: SLO, sent: Sender, part: str = ""
     ) -> tuple[Job, bool]:
         """Take a job: once this returns, it survives whatever happens to the server.
 
+        part      which of several jobs of one request
         returns   the job, and whether its idempotency key named it already
         raises    InputError, Rejected, Unavailable, IdempotencyKeyReused, StoreError; the job is not taken then
         """
@@ -138,19 +143,23 @@ class Service:
             id=JobId(f"job_{uuid.uuid4().hex}"),
             workflow=name,
             values=tuple(values.items()),
-            created_s=time(),
+            created_s=time() - (monotonic() - sent.arrived_s),
             epoch=self._epoch,
             deadline_s=slo.deadline_s,
             deterministic=slo.deterministic,
-            idempotency=idempotency,
+            if_late=slo.if_late,
+            degrade=slo.degrade,
+            idempotency=sent.idempotency(part),
         )
-        taking = asyncio.ensure_future(self._take(job, workflow, {**values, **pictures}, slo))
+        submission = self._submission(job, {**values, **pictures}, slo)
+        submission = replace(submission, arrived_s=sent.arrived_s, resend_key=sent.resend_key(part))
+        taking = asyncio.ensure_future(self._take(job, submission))
         self._tasks.add(taking)
         self._taking[job.id] = taking
         taking.add_done_callback(partial(self._taken, job.id))
         return await asyncio.shield(taking)  # a client that hangs up does not leave a committed job behind unlaunched
 
-    async def _take(self, job: Job, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> tuple[Job, bool]:
+    async def _take(self, job: Job, submission: Submission) -> tuple[Job, bool]:
         """Commit and launch a job, or commit that it is refused."""
         with self.storage.watched():
             created = await self._store.create(job)
@@ -158,11 +167,11 @@ class Service:
             first = self._taking.get(created.job.id)
             return (await asyncio.shield(first))[0] if first else created.job, True
         try:
-            self.launch(job, workflow, inputs, slo)
+            live = self.launch(job, submission)
         except BrickworkError as error:
             raise await self._refuse(job, error) from None
         self.metrics.accepted[job.workflow].inc()
-        return job, False
+        return replace(job, lowered=live.run.lowered), False
 
     async def get(self, job_id: str) -> JobView:
         """raises    NotFound"""
@@ -217,18 +226,28 @@ class Service:
 
     # From the row to the end ----------------------------------------------------------------------------------------
 
-    def launch(self, job: Job, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> None:
+    def resume(self, job: Job, inputs: Mapping[str, Any], slo: SLO) -> None:
+        """Launch a job of an earlier server. raises what says that it was not taken"""
+        self.launch(job, self._submission(job, inputs, slo))
+
+    def launch(self, job: Job, submission: Submission) -> Live:
         """Hand a committed job to the coordinator. raises what says that it was not taken"""
         live = Live(job, Feed(self._epoch))
-        self._run(live, workflow, inputs, slo)
+        self._run(live, submission)
         self._live[job.id] = live
         self.metrics.live.set(len(self._live))
         live.feed.add("state", {"status": JobState.QUEUED})
         self._spawn(self._see_through(live))
+        return live
 
-    def _run(self, live: Live, workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> None:
+    def _submission(self, job: Job, inputs: Mapping[str, Any], slo: SLO) -> Submission:
+        """A job as the coordinator takes it, with as much of its deadline as is left to it."""
+        if slo.deadline_s is not None:
+            slo = replace(slo, deadline_s=slo.deadline_s - self._delivery.allowance_s(slo.deadline_s))
+        return submission_of(self.workflows[job.workflow], inputs, slo)
+
+    def _run(self, live: Live, submission: Submission) -> None:
         """Hand a job to the coordinator. raises what says that it was not taken"""
-        submission = submission_of(workflow, inputs, slo)
         run = self._coordinator.submit(submission, partial(self._progressed, live), live.next_request())
         if run.finished.done() and (error := run.finished.exception()):
             raise error
@@ -236,11 +255,10 @@ class Service:
 
     async def _run_again(self, live: Live) -> None:
         """Launch a job whose results could not be kept. Its deadline does not count any more: it was accepted."""
-        workflow = self.workflows[live.job.workflow]
         inputs = await asyncio.to_thread(kept_inputs, live.job, self.artifacts)
         while True:
             try:
-                self._run(live, workflow, inputs, SLO(None, live.job.deterministic))
+                self._run(live, self._submission(live.job, inputs, SLO(None, live.job.deterministic)))
                 break
             except (Rejected, OutOfSpace):
                 await asyncio.sleep(BUSY_RETRY_S)
@@ -313,6 +331,8 @@ class Service:
             log.exception("job %s could not be ended", live.job.id)
             return self._let_go(live, defect)
         live.feed.add("result", view(job).model_dump(mode="json"))
+        if job.state is JobState.SUCCEEDED and live.runs == 1:
+            self._delivery.learn(monotonic() - live.run.ended_s)
         self._let_go(live, job)
         self.metrics.count_end(job.workflow, job.state)
         if job.state is JobState.SUCCEEDED and job.finished_s is not None:

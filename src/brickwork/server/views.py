@@ -47,6 +47,9 @@ class JobView(BaseModel):
     inputs: dict[str, Any]
     deadline_s: float | None
     deterministic: bool
+    if_late: Literal["stop", "continue"]
+    degrade: dict[str, int]
+    lowered: dict[str, Any] = Field(description="Inputs that were lowered to meet the deadline, as they ran.")
     attempt: int
     created_at: datetime
     started_at: datetime | None
@@ -76,6 +79,9 @@ def view(job: Job, progress: Mapping[str, Mapping[str, int]] | None = None, held
         inputs={name: _shown(value) for name, value in job.values},
         deadline_s=job.deadline_s,
         deterministic=job.deterministic,
+        if_late=job.if_late,
+        degrade=dict(job.degrade),
+        lowered={name: _shown(value) for name, value in job.lowered},
         attempt=job.attempt,
         created_at=_time(job.created_s),
         started_at=_time(job.started_s) if job.started_s is not None else None,

@@ -16,7 +16,7 @@ Not known here: what a workflow is, when to retry, how long to keep. Time is an 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType, Protocol, TypeAlias
+from typing import Literal, NewType, Protocol, TypeAlias
 
 from brickwork.store.artifacts import ArtifactKey
 from brickwork.store.pending import Pending
@@ -68,10 +68,13 @@ class Job:
     priority: int = 0
     deadline_s: float | None = None  # seconds after created_s
     deterministic: bool = False
+    if_late: Literal["stop", "continue"] = "stop"  # once the deadline cannot be met
+    degrade: tuple[tuple[str, int], ...] = ()  # inputs that may be lowered, with their least values
     idempotency: Idempotency | None = None  # None again once the key was given back
     state: JobState = JobState.QUEUED
     attempt: int = 0  # number of the latest attempt; 0: none yet
     started_s: float | None = None  # of the latest attempt, unless it was taken over
+    lowered: tuple[tuple[str, Value], ...] = ()  # inputs of the latest attempt that were lowered, with their values
     finished_s: float | None = None  # set exactly in terminal states
     error: JobError | None = None
     results: tuple[tuple[str, Value], ...] = ()  # not empty only when it succeeded
@@ -128,10 +131,13 @@ class JobStore(Protocol):
         raises    IdempotencyKeyReused for the same key with another fingerprint; JobExists; StaleEpoch
         """
 
-    def start(self, job_id: JobId, attempt: int, epoch: int, now_s: float) -> Pending[bool]:
+    def start(
+        self, job_id: JobId, attempt: int, epoch: int, now_s: float, lowered: tuple[tuple[str, Value], ...] = ()
+    ) -> Pending[bool]:
         """Record that a queued job's next attempt runs.
 
         attempt   one more than the job's
+        lowered   inputs that have other values in it than were asked for
         returns   False when the job is no longer there to start: canceled, ended, or another's
         raises    UnknownJob
         """

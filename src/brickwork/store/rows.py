@@ -9,9 +9,9 @@ from brickwork.store.jobs import Idempotency, Job, JobError, JobId, LogEntry, Lo
 from brickwork.store.states import JobState
 
 COLUMNS = (
-    "id", "workflow", "inputs", "created_s", "epoch", "tenant", "priority", "deadline_s", "deterministic",
-    "idempotency_key", "fingerprint", "state", "attempt", "started_s", "finished_s", "error_code", "error_message",
-    "results",
+    "id", "workflow", "inputs", "created_s", "epoch", "tenant", "priority", "deadline_s", "deterministic", "if_late",
+    "degrade", "idempotency_key", "fingerprint", "state", "attempt", "started_s", "lowered", "finished_s", "error_code",
+    "error_message", "results",
 )  # fmt: skip
 """Columns of table jobs in the order of `row_of` and `job_of`; `sequence` is the database's own."""
 
@@ -21,15 +21,15 @@ def row_of(job: Job) -> tuple[Any, ...]:
     code, message = (job.error.code, job.error.message) if job.error else (None, None)
     return (
         job.id, job.workflow, encode(job.values), job.created_s, job.epoch, job.tenant, job.priority, job.deadline_s,
-        job.deterministic, key, fingerprint, job.state, job.attempt, job.started_s, job.finished_s, code, message,
-        encode(job.results),
+        job.deterministic, job.if_late, encode(job.degrade), key, fingerprint, job.state, job.attempt, job.started_s,
+        encode(job.lowered), job.finished_s, code, message, encode(job.results),
     )  # fmt: skip
 
 
 def job_of(row: tuple[Any, ...]) -> Job:
     (
-        id_, workflow, inputs, created_s, epoch, tenant, priority, deadline_s, deterministic, key, fingerprint, state,
-        attempt, started_s, finished_s, code, message, results,
+        id_, workflow, inputs, created_s, epoch, tenant, priority, deadline_s, deterministic, if_late, degrade, key,
+        fingerprint, state, attempt, started_s, lowered, finished_s, code, message, results,
     ) = row  # fmt: skip
     return Job(
         JobId(id_),
@@ -41,10 +41,13 @@ def job_of(row: tuple[Any, ...]) -> Job:
         priority,
         deadline_s,
         bool(deterministic),
+        if_late,
+        tuple((name, int(least)) for name, least in json.loads(degrade)),
         Idempotency(key, fingerprint) if key is not None else None,
         JobState(state),
         attempt,
         started_s,
+        decode(lowered),
         finished_s,
         JobError(code, message) if code is not None else None,
         decode(results),

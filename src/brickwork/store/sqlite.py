@@ -65,8 +65,10 @@ class SqliteJobStore:
             raise ValueError(f"{job.id}: a job is created before it has run; leave the fields from `state` on alone.")
         return self._writer.write(partial(statements.create, job=job))
 
-    def start(self, job_id: JobId, attempt: int, epoch: int, now_s: float) -> Pending[bool]:
-        return self._writer.write(lambda db: statements.start(db, job_id, attempt, epoch, now_s))
+    def start(
+        self, job_id: JobId, attempt: int, epoch: int, now_s: float, lowered: tuple[tuple[str, Value], ...] = ()
+    ) -> Pending[bool]:
+        return self._writer.write(lambda db: statements.start(db, job_id, attempt, epoch, now_s, lowered))
 
     def finish(
         self,

@@ -55,12 +55,20 @@ def create(db: sqlite3.Connection, job: Job) -> Created:
     return Created(job, is_replay=False)
 
 
-def start(db: sqlite3.Connection, job_id: JobId, attempt: int, epoch: int, now_s: float) -> bool:
+def start(
+    db: sqlite3.Connection,
+    job_id: JobId,
+    attempt: int,
+    epoch: int,
+    now_s: float,
+    lowered: tuple[tuple[str, Value], ...],
+) -> bool:
     sequence = _claim(db, job_id, attempt - 1, epoch, JobState.RUNNING)
     if sequence is None:
         return False
     db.execute(
-        "UPDATE jobs SET state = 'running', attempt = ?, started_s = ? WHERE sequence = ?", (attempt, now_s, sequence)
+        "UPDATE jobs SET state = 'running', attempt = ?, started_s = ?, lowered = ? WHERE sequence = ?",
+        (attempt, now_s, encode(lowered), sequence),
     )
     _log(db, sequence, now_s, LogKind.STARTED, {"attempt": attempt, "epoch": epoch})
     return True

@@ -38,6 +38,25 @@ def validate(inputs: Sequence[Input], values: Mapping[str, Any]) -> dict[str, An
     return {input_.name: check(input_, values.get(input_.name)) for input_ in inputs}
 
 
+def check_degrade(inputs: Sequence[Input], degrade: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """What may be lowered rather than refuse a request: int inputs, each with the least value that is still wanted.
+
+    raises    InputError about `degrade`
+    """
+    declared = {item.name: item for item in inputs if item.type == INT and not item.choices}
+    for name, least in degrade.items():
+        if name not in declared:
+            could = ", ".join(sorted(declared)) or "none"
+            raise InputError("degrade", f"{str(name)[:80]!r} cannot be lowered; inputs that can: {could}")
+        if isinstance(least, bool) or not isinstance(least, int):
+            raise InputError("degrade", f"the least value of {name} must be a whole number, got {_show(least)}")
+        try:
+            check(declared[name], least)
+        except InputError as error:
+            raise InputError("degrade", f"the least value of {name}: {error.message}") from None
+    return tuple(degrade.items())
+
+
 def check(input_: Input, value: Any) -> Any:
     """One value, resolved. None means: not given."""
     if value is None:

@@ -30,7 +30,10 @@ CASES: list[tuple[Exception, int, str, str | None]] = [
 def test_the_envelope(error: Exception, status: int, code: str, param: str | None) -> None:
     api_error = as_api_error(error)
     assert api_error.status == status
-    assert body(api_error)["error"] == {
+    told = body(api_error)["error"]
+    if (wait_ms := api_error.headers.get("retry-after-ms")) is not None:
+        assert told.pop("retry_after_ms") == int(wait_ms)
+    assert told == {
         "message": str(error), "code": code, "param": param,
         "type": {4: "invalid_request_error", 5: "server_error"}[status // 100] if status != 429 else "rate_limit_error",
     }  # fmt: skip
