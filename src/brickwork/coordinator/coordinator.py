@@ -295,7 +295,7 @@ class Coordinator:
         outputs: dict[str, object] = {}
         for name, value in action.results:
             if isinstance(value, TensorHandle):
-                outputs[name] = output_of(self._keeper.store, value, types[name].space)
+                outputs[name] = output_of(self._keeper.store, value, types[name])
             else:
                 outputs[name] = value
         for handle in dict.fromkeys(value for _, value in action.results if isinstance(value, TensorHandle)):
