@@ -43,7 +43,7 @@ class Figures:
 
     offered: int
     attained: int
-    late: int  # succeeded after their deadline
+    late: int  # succeeded after their deadline, or stopped because they could not meet it
     rejected: int
     failed: int  # or cancelled, or never ended
     attainment: float  # attained / offered; 0 when nothing was offered
@@ -58,12 +58,13 @@ def figures(samples: Sequence[Sample], seconds: float) -> Figures:
     attained = sum(sample.is_attained for sample in samples)
     succeeded = sum(sample.outcome is Outcome.SUCCEEDED for sample in samples)
     rejected = sum(sample.outcome is Outcome.REJECTED for sample in samples)
+    expired = sum(sample.outcome is Outcome.EXPIRED for sample in samples)
     return Figures(
         offered=len(samples),
         attained=attained,
-        late=succeeded - attained,
+        late=succeeded - attained + expired,
         rejected=rejected,
-        failed=len(samples) - succeeded - rejected,
+        failed=len(samples) - succeeded - rejected - expired,
         attainment=attainment(samples),
         goodput_per_s=attained / seconds if seconds > 0 else 0.0,
         latency_s_p50=latency_s(samples, 0.5),

@@ -1,11 +1,12 @@
 """One request to a server and what its answer means. Two contracts: brickwork's jobs, and OpenAI's images.
 
 A request has ended when its result is in the client's hands: of a job, when its artifacts have been read. Nothing is
-sent twice: a load tool that tries again would offer another load than it says.
+sent twice by itself: a load tool that tries again would offer another load than it says.
 """
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,7 +22,12 @@ from brickwork.load.offers import Offer
 CANCEL_S = 2.0
 """For telling the server that nobody waits for a job any more."""
 
-_OUTCOMES = {"succeeded": Outcome.SUCCEEDED, "canceled": Outcome.CANCELLED, "rejected": Outcome.REJECTED}
+_OUTCOMES = {
+    "succeeded": Outcome.SUCCEEDED,
+    "canceled": Outcome.CANCELLED,
+    "rejected": Outcome.REJECTED,
+    "expired": Outcome.EXPIRED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,17 @@ class Api(Protocol):
 
 
 class JobsApi:
-    """POST /v1/jobs, then the job's events to their end, then its artifacts."""
+    """POST /v1/jobs, then the job's events to their end, then its artifacts.
+
+    An offer that is sent again has the same idempotency key, so that the server knows who was told to come back.
+    """
+
+    def __init__(self) -> None:
+        self._run = uuid.uuid4().hex
 
     async def send(self, http: httpx.AsyncClient, offer: Offer, deadline_s: float | None) -> Answer:
-        body, headers = Submission(offer.workflow, offer.inputs, deadline_s).request()
+        key = f"{self._run}-{offer.number}"
+        body, headers = Submission(offer.workflow, offer.inputs, deadline_s, key=key).request()
         response = await http.post("/v1/jobs", content=body, headers=headers)
         if not response.is_success:
             return _refused(response)
