@@ -27,7 +27,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from brickwork.core.errors import OutOfSpace, StaleHandle
 from brickwork.core.tensor import ITEM_BYTES, TensorHandle, TensorSpec
-from brickwork.data.keeper import Keeper, Segments, open_store
+from brickwork.data.keeper import Keeper
+from brickwork.data.segments import Segments, open_store
 from brickwork.data.spill import create_spill
 from brickwork.data.tensors import TensorStore
 from brickwork.data.views import Lease

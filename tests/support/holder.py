@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from brickwork.core.errors import OutOfSpace
 from brickwork.core.tensor import TensorHandle, TensorSpec
-from brickwork.data.keeper import Segments, open_store
+from brickwork.data.segments import Segments, open_store
 from brickwork.data.tensors import TensorStore
 from brickwork.data.views import Lease
 

@@ -74,6 +74,7 @@ class Coordinator:
         raises    RequestFailed with the executor's last words when none can be started
         """
         told = LinkEvents(self._joined, self._noticed, self._closed)
+        self._keeper.start_process()
         await self._listener.start(lambda: ExecutorLink(told, self._slots.tokens, self._clock.now_s))
         await self._slots.start(self._lost, self._abandoned)
         self._watch_silence()

@@ -5,34 +5,13 @@ The memory's own truth lies in its shared words, so nothing here has to survive.
 """
 
 import os
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from brickwork.core.tensor import TensorHandle
-from brickwork.data.arena import Arena, create_arena
 from brickwork.data.blocks import HOLDERS
+from brickwork.data.guard import Guard
 from brickwork.data.layout import DEFAULT_ARENA_BYTES
-from brickwork.data.spill import create_spill
-from brickwork.data.tensors import TensorStore
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """Descriptors of a host's tensor memory, closed on exec; pass them to a child explicitly (pass_fds, SCM_RIGHTS).
-
-    They are those of `Keeper` until it is closed.
-    """
-
-    arena: int
-    spill: int | None = None
-
-    def fds(self) -> tuple[int, ...]:
-        return (self.arena,) if self.spill is None else (self.arena, self.spill)
-
-    def named(self) -> dict[str, int]:
-        """By the fields of ExecutorConfig in which an executor finds them."""
-        return dict(zip(("arena_fd", "spill_fd"), self.fds(), strict=False))
+from brickwork.data.segments import Segments, create_segments, open_store
 
 
 class Keeper:
@@ -54,11 +33,19 @@ class Keeper:
         segments: Segments | None = None,
         host: str | None = None,
     ):
-        self.segments = segments or _create(arena_bytes, spill_bytes, spill_dir)
+        self.segments = segments or create_segments(arena_bytes, spill_bytes, spill_dir)
         self.store = open_store(self.segments, host=host)
         self._arenas = tuple(self.store.arenas.values())
         self._lives = self._arenas[0].lives
+        self._guard: Guard | None = None
         self._is_closed = False
+
+    def start_process(self) -> Guard:
+        """Start the keeper's process on the running event loop, which `close` ends unless others need it. Without one
+        nobody reclaims what is left when this process dies, and no successor finds the descriptors."""
+        self._guard = Guard(self.segments)
+        self._guard.start()
+        return self._guard
 
     @property
     def fd(self) -> int:
@@ -105,31 +92,7 @@ class Keeper:
         for arena in self._arenas:
             arena.table.reclaim(self.store.holder)
         self._lives.free(self.store.holder)
+        if self._guard is not None:
+            self._guard.close(may_stay=any(not life.process.is_dead() for life in self._lives))
         for fd in self.segments.fds():
             os.close(fd)
-
-
-def open_store(segments: Segments, holder: int | None = None, host: str | None = None) -> TensorStore:
-    """Map a host's tensor memory.
-
-    holder    the number that a coordinator claimed for this process; None: a number of its own
-    raises    StaleHandle when the number is not claimed; OutOfSpace when none is free; ValueError for a descriptor
-              that is no arena
-    """
-    arena, *spill = (Arena(fd, host) for fd in segments.fds())
-    if holder is None:
-        holder = arena.lives.enter()
-    else:
-        arena.lives.sign(holder)
-    return TensorStore(arena, holder, *spill)
-
-
-def _create(arena_bytes: int, spill_bytes: int, spill_dir: Path | None) -> Segments:
-    arena = create_arena(arena_bytes)
-    if not spill_bytes:
-        return Segments(arena)
-    try:
-        return Segments(arena, create_spill(spill_dir or Path(tempfile.gettempdir()), spill_bytes))
-    except BaseException:
-        os.close(arena)
-        raise

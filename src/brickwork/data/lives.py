@@ -100,8 +100,18 @@ class Lives:
             raise StaleHandle(f"Holder number {holder} is not claimed for a new process. Its sponsor is gone.")
 
     def free(self, holder: int) -> None:
-        """Give a number back whose leases are reclaimed."""
+        """Give a number back whose leases are reclaimed: its sponsor's right."""
         self._words.fetch_and(holder, 0)
+
+    def end(self, life: Life) -> bool:
+        """Give the number of a dead orphan back. False if the word has changed since `life` was read."""
+        return self._swap(life.holder, life.word(), FREE)
+
+    def is_orphan(self, life: Life) -> bool:
+        """Whether the sponsor is dead, or the number is its own: then anybody may take what a dead life leaves."""
+        sponsor = self[life.sponsor]
+        is_own = life.sponsor == life.holder or life.state == CLAIMED
+        return is_own or sponsor is None or sponsor.state != LIVING or sponsor.process.is_dead()
 
     def __getitem__(self, holder: int) -> Life | None:
         word = self._words.load(holder)

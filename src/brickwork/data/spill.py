@@ -13,6 +13,9 @@ from pathlib import Path
 from brickwork.core.errors import OutOfSpace
 from brickwork.data.arena import format_arena
 
+DEFAULT_SPILL_BYTES = 1 << 30
+"""Of an embedded cluster: as much again as its memory. The file is sparse."""
+
 
 def create_spill(directory: Path, spill_bytes: int) -> int:
     """Make an arena of at most `spill_bytes` in a file of `directory` that has no name. Returns its descriptor, closed
