@@ -1,4 +1,4 @@
-"""Overload: twice what the devices can do, with deadlines. Is as much accepted, in time, and do refusals keep their word?
+"""Overload: twice what devices can do, with deadlines. Is as much accepted, in time, and do refusals keep their word?
 
     python benchmarks/system/overload.py              # the starter model, 3 seeds, some four minutes
     python benchmarks/system/overload.py --quick      # one short seed
