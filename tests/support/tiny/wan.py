@@ -1,4 +1,4 @@
-"""Tiny random Wan 2.1 pipeline directories, text to video and image to video, built from configs alone.
+"""Tiny random Wan pipeline directories, text to video and image to video, built from configs alone.
 
 Classes, layout and files are those of real ones: UMT5, CLIP vision, Wan's transformer and its autoencoder in time.
 Parameters that start at zero are drawn anew, so that a wrong wiring can't hide behind them.
@@ -20,28 +20,36 @@ from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionMode
 
 from support.tiny.parts import redrawn, t5_tokenizer
 
+VARIANTS = ("2.1", "2.2", "2.2-5B")
+"""One transformer, for pictures with an image encoder; two, for high and low noise; one with a timestep per token."""
 
-def build(directory: Path, with_image: bool, seed: int = 0) -> Path:
+
+def build(directory: Path, with_image: bool, variant: str = "2.1", seed: int = 0) -> Path:
     """Write a tiny pipeline into `directory` and return it; `with_image`: image to video."""
     torch.manual_seed(seed)
     tokenizer = t5_tokenizer()
+    sees = with_image and variant == "2.1"
+    channels = 36 if with_image and variant != "2.2-5B" else 16
     parts = {
         "tokenizer": tokenizer,
-        "text_encoder": _text_encoder(len(tokenizer)),
-        "transformer": _transformer(with_image),
-        "vae": _vae(),
+        "text_encoder": redrawn(_text_encoder(len(tokenizer))),
+        "transformer": redrawn(_transformer(channels, sees)),
+        "vae": redrawn(_vae()),
         "scheduler": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
     }
-    if with_image:
+    if variant == "2.2":
+        parts |= {"transformer_2": redrawn(_transformer(channels, sees)), "boundary_ratio": 0.9}
+    if variant == "2.2-5B":
+        parts["expand_timesteps"] = True
+    if sees:
         side = {"height": 32, "width": 32}
         parts |= {
             "image_encoder": _image_encoder(),
             "image_processor": CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=side),
         }
-    pipeline = (WanImageToVideoPipeline if with_image else WanPipeline)(**parts)
-    for name in ("transformer", "vae", "text_encoder"):
-        redrawn(parts[name])
-    pipeline.save_pretrained(directory, safe_serialization=True)
+    (WanImageToVideoPipeline if with_image else WanPipeline)(**parts).save_pretrained(
+        directory, safe_serialization=True
+    )
     return directory
 
 
@@ -63,10 +71,10 @@ def _image_encoder() -> CLIPVisionModel:
     )  # fmt: skip
 
 
-def _transformer(with_image: bool) -> WanTransformer3DModel:
-    image = {"image_dim": 24, "added_kv_proj_dim": 24} if with_image else {}
+def _transformer(channels: int, sees: bool) -> WanTransformer3DModel:
+    image = {"image_dim": 24, "added_kv_proj_dim": 24} if sees else {}
     return WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=36 if with_image else 16,
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=channels,
         out_channels=16, text_dim=32, freq_dim=256, ffn_dim=32, num_layers=2, cross_attn_norm=True,
         rope_max_seq_len=32, **image,
     )  # fmt: skip

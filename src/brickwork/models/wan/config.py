@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.models.image.sampling import Sampler, read_sampler
-from brickwork.workflow.components import Component, read_component
+from brickwork.workflow.components import Component, is_listed, read_component
 from brickwork.workflow.family import Border, read_border
 from brickwork.workflow.identity import model_spec
 
@@ -21,9 +22,6 @@ TEXT_TOKENS = 512
 TOKENIZERS = ("T5Tokenizer", "T5TokenizerFast")
 VAES = ("AutoencoderKLWan", "AutoencoderKL")
 PROCESSORS = ("CLIPImageProcessor", "CLIPImageProcessorPil", "CLIPImageProcessorFast")
-UNSUPPORTED = {"boundary_ratio": None, "expand_timesteps": False, "transformer_2": [None, None]}
-"""Of model_index.json: what Wan 2.2 adds, each with the only value that the nodes compute."""
-
 SAMPLERS = ("UniPCMultistepScheduler", "FlowMatchEulerDiscreteScheduler")
 
 
@@ -34,10 +32,14 @@ class WanConfig:
     text: ModelSpec
     text_tokens: int
     text_width: int
-    image: ModelSpec | None  # the vision model, for image to video
+    from_image: bool  # image to video
+    image: ModelSpec | None  # the vision model of Wan 2.1's image to video
     image_tokens: int
     image_width: int
     transformer: ModelSpec
+    expert: ModelSpec | None  # Wan 2.2: the transformer for the steps of low noise
+    first_share: float  # of the steps, all but the one at which `expert` takes over; 0 where there is none
+    expands: bool  # Wan 2.2 5B: a timestep per token, and the first frame stands in the latents themselves
     vae: ModelSpec
     channels: int  # of latents
     over: int  # pixels per latent, each side
@@ -54,9 +56,6 @@ class WanConfig:
 
 def read_config(root: Path, index: dict[str, Any]) -> WanConfig:
     """Read and check the pipeline directory `root`; raises ModelError."""
-    for option, supported in UNSUPPORTED.items():
-        if index.get(option, supported) != supported:
-            raise ModelError(f"{root}: model_index.json has {option} {index[option]!r}; Wan 2.1 directories have none.")
     text = read_component(root, index, "text_encoder", ("UMT5EncoderModel",))
     tokenizer = read_component(root, index, "tokenizer", TOKENIZERS)
     transformer = read_component(root, index, "transformer", ("WanTransformer3DModel",))
@@ -68,10 +67,14 @@ def read_config(root: Path, index: dict[str, Any]) -> WanConfig:
         text=model_spec("umt5_text", text, DTYPE, tokenizer),
         text_tokens=min(TEXT_TOKENS, int(tokenizer.config.get("model_max_length", TEXT_TOKENS))),
         text_width=text.get("d_model", int),
+        from_image=index.get("_class_name") == "WanImageToVideoPipeline",
         image=_vision(root, index, vision) if vision else None,
         image_tokens=1 + (vision.get("image_size", int) // vision.get("patch_size", int)) ** 2 if vision else 0,
         image_width=vision.get("hidden_size", int) if vision else 0,
         transformer=model_spec("wan_transformer", transformer, DTYPE),
+        expert=_read_expert(root, index),
+        first_share=_read_share(root, index),
+        expands=index.get("expand_timesteps") is True,
         vae=model_spec("vae" if vae.class_name == "AutoencoderKL" else "wan_vae", vae, DTYPE),
         channels=channels,
         over=over,
@@ -82,6 +85,35 @@ def read_config(root: Path, index: dict[str, Any]) -> WanConfig:
     )
     _check_fit(config, transformer)
     return config
+
+
+def _read_expert(root: Path, index: dict[str, Any]) -> ModelSpec | None:
+    if not is_listed(index, "transformer_2"):
+        return None
+    expert = read_component(root, index, "transformer_2", ("WanTransformer3DModel",))
+    return model_spec("wan_transformer", expert, DTYPE)
+
+
+def _read_share(root: Path, index: dict[str, Any]) -> float:
+    """The share of the steps that lie above the boundary of noise which model_index.json names.
+
+    The schedule is sigma(u) = shift u / (1 + (shift - 1) u) at u = 1 - i (1 - 1/N) / steps: sigma is at least the
+    boundary at every i up to steps times what is returned.
+    """
+    ratio = index.get("boundary_ratio")
+    if ratio is None and not is_listed(index, "transformer_2"):
+        return 0.0
+    if not isinstance(ratio, float) or not 0.0 < ratio < 1.0 or not is_listed(index, "transformer_2"):
+        raise ModelError(
+            f"{root}: boundary_ratio is {ratio!r} in model_index.json; with a transformer_2 expected a number "
+            "between 0 and 1, without one none."
+        )
+    sampler = read_component(root, index, "scheduler", ("UniPCMultistepScheduler",))
+    if sampler.config.get("use_flow_sigmas") is not True or sampler.config.get("use_dynamic_shifting"):
+        raise ModelError(f"{sampler.directory}: with two transformers, use_flow_sigmas without shifting is supported.")
+    shift, count = sampler.get("flow_shift", float), sampler.get("num_train_timesteps", int)
+    edge = math.ceil(ratio * count) / count  # timesteps are whole numbers
+    return (1 - edge / (shift - (shift - 1) * edge)) / (1 - 1 / count)
 
 
 def _shrinks(vae: Component) -> tuple[int, int, int]:
@@ -99,7 +131,7 @@ def _vision(root: Path, index: dict[str, Any], vision: Component) -> ModelSpec:
 
 def _check_fit(config: WanConfig, transformer: Component) -> None:
     """The transformer must take what the other components give."""
-    condition = config.per_latent + config.channels if config.image else 0
+    condition = config.per_latent + config.channels if config.from_image and not config.expands else 0
     wanted = {
         "in_channels": config.channels + condition,
         "out_channels": config.channels,

@@ -1,10 +1,10 @@
-"""Wan 2.1 as an author sees it: each method adds typed nodes to the workflow being declared.
+"""Wan 2.1 and 2.2 as an author sees it: each method adds typed nodes to the workflow being declared.
 
     encode        text -> text embedding                       text.umt5
-    see           image -> image embedding                     image.clip_vision
-    condition     image, frames -> first-frame condition       wan.condition
+    start_from    image, frames -> first frame                 image.clip_vision, wan.condition or wan.first_latents
     noise         seed, size, frames -> latents                wan.noise
-    denoise       latents, text (, condition) -> latents       loop of wan.predict, guide.cfg, sampler.step
+    denoise       latents, text (, first frame) -> latents     loop of wan.predict, guide.cfg, sampler.step; with two
+                                                               transformers (2.2) a loop for each
     decode        latents -> video                             wan.decode
 
 The autoencoder may be Wan's own or, frame by frame, that of a picture model. No torch here: what the nodes compute is
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from brickwork.core.model import ModelSpec
 from brickwork.graph.types import FLOAT, INT, SIZE, TEXT, Dim, Type, video_type
 from brickwork.models.wan.config import WanConfig, read_config
 from brickwork.workflow.arguments import constrain, expect, expect_tensor, fit_image
@@ -40,8 +41,8 @@ MAX_CHARS = 10_000
 class FirstFrame:
     """A picture as Wan's transformer takes it: embedded, and as latents behind a mask."""
 
-    embedding: Value  # embedding [1, tokens, width]
-    condition: Value  # condition [1, mask + channels, latent frames, h, w]
+    embedding: Value | None  # embedding [1, tokens, width], where the model has an image encoder
+    condition: Value  # condition [1, mask + channels, latent frames, h, w]; of the 5B model: latents of one frame
 
 
 class WanFamily(Family):
@@ -89,22 +90,24 @@ class WanFamily(Family):
         frames    of the clip
         """
         c = self._config
-        if c.image is None:
-            raise mistake(f"start_from: {self.root} makes videos of texts only; it has no image encoder")
+        if not c.from_image:
+            raise mistake(f"start_from: {self.root} makes videos of texts only")
         label = "start_from: image"
         if not isinstance(image, Value) or image.type.space != "image":
             expect_tensor(label, image, "image", "", (1, None, None, 3))
         current(label).check_own(label, image)
         height, width = self._sides("start_from", size)
         image = fit_image(label, image, Type("image", "", "uint8", (1, Dim(height.name), Dim(width.name), 3)))
-        outputs = {"hidden": self._image_type()}
-        embedding = emit("image.clip_vision", {"image": image}, outputs, model=c.image)["hidden"]
         pixel_frames, latent_frames = self._frames("start_from", frames)
-        sides = (Dim(height.name, over=c.over), Dim(width.name, over=c.over))
-        given = {"condition": self._condition_type(Dim(latent_frames.name), *sides)}
+        given = self._condition_type(
+            Dim(latent_frames.name), Dim(height.name, over=c.over), Dim(width.name, over=c.over)
+        )
+        if c.expands:
+            condition = emit("wan.first_latents", {"image": image}, {"latents": given}, model=c.vae)["latents"]
+            return FirstFrame(None, condition)
         inputs, attrs = {"image": image, "frames": pixel_frames}, {"per_latent": c.per_latent}
-        condition = emit("wan.condition", inputs, given, model=c.vae, attrs=attrs)["condition"]
-        return FirstFrame(embedding, condition)
+        condition = emit("wan.condition", inputs, {"condition": given}, model=c.vae, attrs=attrs)["condition"]
+        return FirstFrame(self._see(image), condition)
 
     @operation
     def noise(self, seed: Any, size: Any, frames: Any) -> Value:
@@ -122,35 +125,76 @@ class WanFamily(Family):
 
     @operation
     def denoise(
-        self, latents: Any, text: Any, negative: Any = None, first: Any = None, *, steps: Any, guidance: Any
+        self,
+        latents: Any,
+        text: Any,
+        negative: Any = None,
+        first: Any = None,
+        *,
+        steps: Any,
+        guidance: Any,
+        late_guidance: Any = None,
     ) -> Value:
         """Take latents along the schedule of `steps`.
 
-        negative    what not to show; None: the empty text
-        first       the first frame, of a model that takes one
-        guidance    above 1, every step also asks the model about `negative`, and moves away from it
+        negative        what not to show; None: the empty text
+        first           the first frame, of a model that takes one
+        guidance        above 1, every step also asks the model about `negative`, and moves away from it
+        late_guidance   the same for the steps of a model's second transformer (Wan 2.2); None: `guidance`
         """
         latents = self._expect_latents("denoise: latents", latents)
         steps, guidance = expect("denoise: steps", steps, INT), expect("denoise: guidance", guidance, FLOAT)
+        late = guidance if late_guidance is None else expect("denoise: late_guidance", late_guidance, FLOAT)
         constrain("denoise: steps", steps, minimum=1, maximum=self._config.sampler.max_steps)
-        constrain("denoise: guidance", guidance, minimum=0.0, maximum=MAX_GUIDANCE)
+        for value in (guidance, late):
+            constrain("denoise: guidance", value, minimum=0.0, maximum=MAX_GUIDANCE)
         given = {
             "text": expect("denoise: text", text, self._text_type()),
             "negative": self._negative(text, negative, guidance),
             "steps": steps,
             "rows": constant(1) + arithmetic("scalar.int", guidance > 1.0),
         } | self._first(latents, first)
+        carry = {"latents": latents} | self._config.sampler.remember(latents)
+        change = self._change(steps)
+        carry = self._loop(self._config.transformer, (0, change), carry, given, guidance)
+        if self._config.expert is not None:
+            carry = self._loop(self._config.expert, (change, steps), carry, given, late)
+        if not (self._config.expands and first is not None):
+            return carry["latents"]
+        inputs = {"latents": carry["latents"], "first": given["condition"]}
+        return emit("wan.keep_first", inputs, {"latents": latents.type})["latents"]
+
+    def _change(self, steps: Value) -> Value:
+        """The step from which the second transformer is asked; all of them where there is one transformer."""
+        share = self._config.first_share
+        if self._config.expert is None:
+            return steps
+        return arithmetic(
+            "scalar.min", steps, arithmetic("scalar.floor", arithmetic("scalar.float", steps) * share) + 1
+        )
+
+    def _loop(
+        self,
+        model: ModelSpec,
+        stretch: tuple[Value | int, Value],
+        carry: dict[str, Value],
+        given: dict[str, Value],
+        guidance: Value,
+    ) -> dict[str, Value]:
+        """The steps of a stretch with one transformer; returns the carry behind them."""
         sampler = self._config.sampler
+        attrs = sampler.attrs | {"expands": self._config.expands}
 
         def trip(i: Value, **carry: Value) -> dict[str, Value]:
             inputs = {"latents": carry["latents"], "i": i, **given}
-            asked = self._predict(inputs, latents.type)
-            one = {"velocity": self._velocity(1, latents.type)}
-            guided = emit("guide.cfg", {**asked, "guidance": guidance, "rows": given["rows"]}, one)["velocity"]
-            return sampler.step(carry, guided, {"i": i, "steps": steps})
+            rows, shape = given["rows"], carry["latents"].type.shape[1:]
+            asked = {"velocity": Type("velocity", self._config.vae.id, "float32", (Dim(rows.name), *shape))}
+            velocity = emit("wan.predict", inputs, asked, model=model, attrs=attrs)
+            one = {"velocity": Type("velocity", self._config.vae.id, "float32", (1, *shape))}
+            guided = emit("guide.cfg", {**velocity, "guidance": guidance, "rows": rows}, one)["velocity"]
+            return sampler.step(carry, guided, {"i": i, "steps": given["steps"]})
 
-        carry = {"latents": latents} | sampler.remember(latents)
-        return counted_loop("denoise", 0, sampler.trips(steps), carry, trip)["latents"]
+        return counted_loop("denoise", *stretch, carry, trip)
 
     @operation
     def decode(self, latents: Any) -> Value:
@@ -166,25 +210,25 @@ class WanFamily(Family):
         video = video_type((1, frames, self._pixels(height), self._pixels(width), 3), self.frames_per_second)
         return emit("wan.decode", {"latents": latents}, {"video": video}, model=c.vae)["video"]
 
-    def _predict(self, inputs: dict[str, Value], latents: Type) -> dict[str, Value]:
-        outputs = {"velocity": self._velocity(Dim(inputs["rows"].name), latents)}
-        attrs = self._config.sampler.attrs
-        return emit("wan.predict", inputs, outputs, model=self._config.transformer, attrs=attrs)
-
-    def _velocity(self, rows: int | Dim, latents: Type) -> Type:
-        return Type("velocity", latents.of, latents.dtype, (rows, *latents.shape[1:]))
+    def _see(self, image: Value) -> Value | None:
+        """The picture through the image encoder, where the model has one."""
+        if self._config.image is None:
+            return None
+        outputs = {"hidden": self._image_type()}
+        return emit("image.clip_vision", {"image": image}, outputs, model=self._config.image)["hidden"]
 
     def _first(self, latents: Value, first: Any) -> dict[str, Value]:
         """The inputs that a first frame adds."""
-        if self._config.image is None:
+        if not self._config.from_image:
             if first is not None:
                 raise mistake(f"denoise: first: {self.root} makes videos of texts only; it takes no first frame")
             return {}
         if not isinstance(first, FirstFrame):
             raise mistake("denoise: first: expected the first frame, as start_from gives it; this model continues one")
-        image = expect("denoise: first", first.embedding, self._image_type())
-        condition = expect("denoise: first", first.condition, self._condition_type(*latents.type.shape[2:]))
-        return {"image": image, "condition": condition}
+        given = {"condition": expect("denoise: first", first.condition, self._condition_type(*latents.type.shape[2:]))}
+        if first.embedding is not None:
+            given["image"] = expect("denoise: first", first.embedding, self._image_type())
+        return given
 
     def _negative(self, text: Any, negative: Any, guidance: Value) -> Value:
         """The second row's text. Where guidance is never above 1 there is no second row, and no text to encode."""
@@ -202,8 +246,10 @@ class WanFamily(Family):
         return Type("embedding", c.image.id if c.image else "", "float32", (1, c.image_tokens, c.image_width))
 
     def _condition_type(self, frames: int | Dim, height: int | Dim, width: int | Dim) -> Type:
-        shape = (1, self._config.per_latent + self._config.channels, frames, height, width)
-        return Type("condition", self._config.vae.id, "float32", shape)
+        c = self._config
+        if c.expands:
+            return Type("latent", c.vae.id, "float32", (1, c.channels, 1, height, width))
+        return Type("condition", c.vae.id, "float32", (1, c.per_latent + c.channels, frames, height, width))
 
     def _expect_latents(self, label: str, given: Any) -> Value:
         return expect_tensor(label, given, "latent", self._config.vae.id, (1, self._config.channels, None, None, None))

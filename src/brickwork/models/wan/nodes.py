@@ -1,6 +1,6 @@
 """Wan: text embeddings, the first frame as a condition, one transformer call, the autoencoder in time.
 
-source    diffusers WanPipeline and WanImageToVideoPipeline (Wan 2.1)
+source    diffusers WanPipeline and WanImageToVideoPipeline (Wan 2.1 and 2.2)
 """
 
 from __future__ import annotations
@@ -46,12 +46,17 @@ def condition(vae: Any, calls: list[Call]) -> list[Outputs]:
 
 
 def _condition(vae: Any, image: torch.Tensor, frames: int, per_latent: int) -> torch.Tensor:
-    first = (2.0 * image.to(torch.float32).div(255.0).permute(0, 3, 1, 2) - 1.0).unsqueeze(2)
+    first = _pixels(image)
     later = first.new_zeros(1, 3, frames - 1, *first.shape[-2:])
     latents = _normalised(vae, _encode(vae, torch.cat([first, later], dim=2)))
     given = torch.zeros(1, per_latent, *latents.shape[2:])
     given[:, :, 0] = 1
     return torch.cat([given, latents], dim=1)
+
+
+def _pixels(image: torch.Tensor) -> torch.Tensor:
+    """[1, H, W, 3] uint8 -> a clip of one frame, [1, 3, 1, H, W] float32 in -1..1."""
+    return (2.0 * image.to(torch.float32).div(255.0).permute(0, 3, 1, 2) - 1.0).unsqueeze(2)
 
 
 def _encode(vae: Any, video: torch.Tensor) -> torch.Tensor:
@@ -64,6 +69,11 @@ def _encode(vae: Any, video: torch.Tensor) -> torch.Tensor:
 def _normalised(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     mean, deviation = (torch.tensor(part).view(1, -1, 1, 1, 1) for part in frames.statistics(vae))
     return (latents - mean) * (1.0 / deviation)
+
+
+def first_latents(vae: Any, calls: list[Call]) -> list[Outputs]:
+    """image [1, H, W, 3] uint8 -> latents of one frame, [1, z, 1, h, w] float32."""
+    return [(_normalised(vae, _encode(vae, _pixels(call.args["image"]))),) for call in calls]
 
 
 def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
@@ -81,20 +91,50 @@ def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
 
 
 def _forward(transformer: Any, calls: list[Call], texts: list[torch.Tensor]) -> torch.Tensor:
-    given = [call.args for call in calls]
-    latents = [torch.cat([a["latents"], a["condition"]], dim=1) if "condition" in a else a["latents"] for a in given]
-    times = [
-        timestep(call.attrs["sampler"], a["steps"], a["latents"], a["i"]) for call, a in zip(calls, given, strict=True)
-    ]
-    image = torch.cat([a["image"] for a in given]) if "image" in given[0] else None
+    rows = [_expanded(call) if call.attrs["expands"] else _plain(call) for call in calls]
+    image = torch.cat([call.args["image"] for call in calls]) if "image" in calls[0].args else None
     answer: torch.Tensor = transformer(
-        hidden_states=torch.cat(latents),
-        timestep=torch.stack(times),
+        hidden_states=torch.cat([latents for latents, _ in rows]),
+        timestep=torch.stack([time for _, time in rows]),
         encoder_hidden_states=torch.cat(texts),
         encoder_hidden_states_image=image,
         return_dict=False,
     )[0]
     return answer
+
+
+def _plain(call: Call) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents with the condition as further channels, and a timestep."""
+    latents = call.args["latents"]
+    time = timestep(call.attrs["sampler"], call.args["steps"], latents, call.args["i"])
+    return (torch.cat([latents, call.args["condition"]], dim=1) if "condition" in call.args else latents), time
+
+
+def _expanded(call: Call) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents that begin with the first frame where there is one, and a timestep per token: 0 at what is given."""
+    latents, first = call.args["latents"], call.args.get("condition")
+    time = timestep(call.attrs["sampler"], call.args["steps"], latents, call.args["i"])
+    asked = _asked(latents, first)
+    shown = latents if first is None else (1 - asked) * first + asked * latents
+    return shown, (asked[0][0][:, ::2, ::2] * time).flatten()
+
+
+def _asked(latents: torch.Tensor, first: torch.Tensor | None) -> torch.Tensor:
+    """[1, 1, f, h, w]: 1 where the model fills in, 0 at a first frame that is given."""
+    asked = torch.ones(1, 1, *latents.shape[2:])
+    if first is not None:
+        asked[:, :, 0] = 0
+    return asked
+
+
+def keep_first(_model: None, calls: list[Call]) -> list[Outputs]:
+    """latents [1, z, f, h, w] with their first frame replaced by `first` [1, z, 1, h, w]."""
+    return [(_kept(**call.args),) for call in calls]
+
+
+def _kept(latents: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    asked = _asked(latents, first)
+    return (1 - asked) * first + asked * latents
 
 
 def decode(vae: Any, calls: list[Call]) -> list[Outputs]:
@@ -114,6 +154,8 @@ OPS: dict[str, Op] = {
     "text.umt5": umt5,
     "wan.noise": noise,
     "wan.condition": condition,
+    "wan.first_latents": first_latents,
+    "wan.keep_first": keep_first,
     "wan.predict": predict,
     "wan.decode": decode,
 }
