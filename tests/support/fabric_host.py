@@ -2,9 +2,9 @@
 
     python fabric_host.py SOCKET-FD TRANSPORTS LISTEN-ADDRESS
 
-First message: {"secret": hex}. Then {"serve": kind, "start", "stop"} with one file descriptor: bytes [start, stop) of it
-become a region over tcp and ucx; {"inbox": lease_s} makes it an inbox. {"remove": region_id} takes it back. Each is
-answered by one message.
+First message: {"secret": hex}. Then {"serve": {kind, start, stop, lease_s}} with one file descriptor: bytes
+[start, stop) of it become a region over tcp, or all of it over ucx; a lease makes it an inbox. {"remove": region_id}
+takes a region back. Each is answered by one message.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from brickwork.data.inbox import Inbox
 
 class Host:
     def __init__(self, transports: str, address: str, secret: Secret):
-        self.tcp = tcp.TcpTarget(secret, address, hello_s=1.0, stall_s=2.0)
+        self.tcp = tcp.TcpTarget(secret, address)
         self._transports = transports
         self._regions: list[Region] = []  # a view does not keep its region mapped
         self._ucx: ucx.UcxTarget | None = None
