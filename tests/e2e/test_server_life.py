@@ -4,7 +4,6 @@ Method: real processes and real signals; state directories outlive the servers.
 """
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.processes import all_gone
 from support.server import ServerProcess
 
 LONG = 1000
@@ -69,38 +67,26 @@ def test_what_does_not_end_in_time_runs_again(bound: str, served_model: Path, tm
         assert any(job["attempt"] == 2 for job in ended)
 
 
-def test_sigkill_loses_no_acknowledged_job(served_model: Path, tmp_path: Path) -> None:
-    """1. Jobs are submitted; one has ended, one was canceled, one names a workflow that will be gone, one has a
-    deadline that will have passed. 2. SIGKILL, four times, at other moments each. 3. In the end each job has exactly
-    one end, and the pictures are those of an undisturbed server."""
-    names_before = set(os.listdir("/dev/shm"))
+def test_the_next_server_takes_over(served_model: Path, tmp_path: Path) -> None:
+    """1. One job has ended, one was canceled, one names a workflow that will be gone, one has a deadline that may have
+    passed by then. 2. SIGKILL. 3. The next server says the right thing of each. (Deaths under load are
+    `tests/fault/test_server_kills.py`.)"""
     first = ServerProcess(served_model, tmp_path).ready()
     done = first.job(seed=100)
     result = first.ended(done)["outputs"]
-    jobs = [first.job(deterministic=True, seed=seed, steps=200) for seed in range(6)]
     quick = {"workflow": "text-to-image-quick", "inputs": {"prompt": "a red circle", "steps": LONG}}
     gone = first.post("/v1/jobs", quick)
     canceled = first.job(steps=LONG)
     late = first.post("/v1/jobs", {"workflow": "text-to-image", "deadline_s": 8, "inputs": {"prompt": "a blue square"}})
     first.post(f"/v1/jobs/{canceled}/cancel", {})
     first.kill()
-    for _ in range(3):
-        server = ServerProcess(served_model, tmp_path).ready()
-        jobs.append(server.job(deterministic=True, seed=len(jobs), steps=200))
-        running(server, jobs[-1])
-        server.kill()
     with ServerProcess(served_model, tmp_path, "text-to-image") as last:
-        ended = [last.ended(job_id) for job_id in jobs]
-        assert [job["status"] for job in ended] == ["succeeded"] * 9
         assert last.get(f"/v1/jobs/{done}").json()["outputs"] == result
-        assert last.get(f"/v1/jobs/{canceled}").json()["status"] == "canceled"
+        assert last.ended(canceled)["status"] == "canceled"
         assert last.ended(late.json()["id"])["status"] in ("expired", "succeeded")
         lost = last.ended(gone.json()["id"])
         assert lost["status"] in ("succeeded", "failed")
         assert lost["status"] == "succeeded" or "text-to-image-quick" in lost["error"]["message"]
-        again = [last.ended(last.job(deterministic=True, seed=seed, steps=200)) for seed in range(9)]
-    assert [job["outputs"] for job in ended] == [job["outputs"] for job in again], "bit-equal: keys are digests"
-    assert set(os.listdir("/dev/shm")) <= names_before
 
 
 def test_a_second_server_on_the_same_state_is_refused(server: ServerProcess, served_model: Path) -> None:
@@ -145,35 +131,3 @@ def test_flags_over_environment_over_file(served_model: Path, tmp_path: Path) ->
         assert len(server.get("/v1/executors").json()["data"]) == 1
         assert [workflow["name"] for workflow in server.get("/v1/workflows").json()["data"]] == ["text-to-image-quick"]
         assert server.post("/v1/jobs", {"workflow": "x" * 3000}).status_code == 413
-
-
-def test_a_store_that_cannot_be_written(served_model: Path, tmp_path: Path) -> None:
-    """1. A job runs. 2. The server may write no more to any file (a limit on it, as a full disk would be). 3. New jobs
-    are refused as temporary; the running one's end is not told, for it is not committed. 4. Once the limit is gone,
-    it is, and jobs are taken, without a restart."""
-    with ServerProcess(served_model, tmp_path) as server:
-        job_id = server.job(steps=LONG)
-        running(server, job_id)
-        limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1, limits[1]))
-        try:
-            refused = server.post("/v1/jobs", {"workflow": "text-to-image", "inputs": {"prompt": "a red circle"}})
-            assert refused.status_code == 503 and int(refused.headers["retry-after"]) > 0
-            error = refused.json()["error"]
-            assert error["code"] == "storage" and str(tmp_path) in error["message"]
-            while "brickwork_store_errors_total 0.0" in server.get("/metrics").text:
-                assert server.get(f"/v1/jobs/{job_id}").json()["status"] == "running"
-        finally:
-            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
-        assert server.ended(job_id)["status"] == "succeeded"
-        assert server.ended(server.job())["status"] == "succeeded"
-
-
-def test_an_executor_killed_under_load(served_model: Path, tmp_path: Path) -> None:
-    with ServerProcess(served_model, tmp_path) as server:
-        jobs = [server.job(steps=LONG, seed=seed) for seed in range(4)]
-        running(server, jobs[0])
-        pids = [executor["pid"] for executor in server.get("/v1/executors").json()["data"]]
-        os.kill(pids[0], signal.SIGKILL)
-        assert all_gone(pids[:1], within_s=5) == []
-        assert [server.ended(job_id)["status"] for job_id in jobs] == ["succeeded"] * 4

@@ -1,9 +1,13 @@
 """A real server process on a loopback port, for tests."""
 
+import contextlib
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -14,14 +18,32 @@ from support.processes import all_gone, children_of
 READY = "brickwork is ready: "
 
 
+def free_port() -> int:
+    """A port for several lives of one server. Not of those that the system gives to outgoing connections: a client
+    that knocks while the server is away could get it, and connect to itself."""
+    with socket.socket() as probe:
+        for port in random.sample(range(20_000, 30_000), 1000):
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise OSError("no free port below 30,000")
+
+
 class ServerProcess:
     """`brickwork serve` on a free port. As a context manager it is stopped at the end, and must leave no process."""
 
-    def __init__(self, model: Path, state_dir: Path, *args: str, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        model: Path,
+        state_dir: Path,
+        *args: str,
+        environment: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),  # of the command, which replaces itself by it
+    ):
         self.state_dir = state_dir
         state_dir.mkdir(parents=True, exist_ok=True)
         self.log = state_dir / "server.log"
-        command = [sys.executable, "-m", "brickwork.cli", "serve", "--model", str(model), "--port", "0"]
+        command = [*prefix, sys.executable, "-m", "brickwork.cli", "serve", "--model", str(model), "--port", "0"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--state-dir", str(state_dir), *args],
@@ -40,20 +62,26 @@ class ServerProcess:
         line = self.process.stdout.readline()
         assert line.startswith(READY), f"{line!r}\n{self.log.read_text()}"
         self.url = line.removeprefix(READY).strip().rstrip("/")
-        self.family = children_of(self.process.pid)
+        self._look()
         return self
+
+    def _look(self) -> None:
+        """Remember every process that is of this server now: executors are replaced."""
+        self.family += [pid for pid in children_of(self.process.pid) if pid not in self.family]
 
     def stop(self, number: int = signal.SIGTERM, within_s: float = 60) -> tuple[int, str]:
         """Signal it and wait for its end; the exit status and what it printed since it was ready."""
+        self._look()
         self.process.send_signal(number)
         output, _ = self.process.communicate(timeout=within_s)
         return self.process.returncode, output
 
     def kill(self) -> None:
-        """SIGKILL, as a crash of the machine's owner."""
+        """SIGKILL, as a crash of the machine's owner. No process of it may stay."""
+        self._look()
         self.process.kill()
         self.process.communicate()
-        assert all_gone(self.family, within_s=5) == []
+        assert all_gone(self.family, within_s=20) == []
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=60)
@@ -84,4 +112,4 @@ class ServerProcess:
     ) -> None:
         if self.process.poll() is None:
             self.stop(signal.SIGTERM)
-        assert all_gone(self.family, within_s=5) == []
+        assert all_gone(self.family, within_s=20) == []

@@ -5,6 +5,7 @@ Bodies are read here, whole and bounded, before anything parses them; what is be
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic, perf_counter
@@ -21,6 +22,11 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_S = 30.0
 """For a client to send its body."""
+
+MAX_LINGER_S = 2.0
+MAX_LINGER_BYTES = 64_000_000
+"""For what a refused client is still sending. Closing a connection on unread bytes resets it, and the reset overtakes
+the answer: the client would see a broken connection instead of the reason."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -46,7 +52,7 @@ class Border:
         try:
             body = await self._body(scope, receive)
         except ApiError as error:
-            return await envelope(error)(scope, receive, send)
+            return await _refuse(error, scope, receive, send)
         except ClientGone:
             return
         await self._app(scope, _replayed(body, receive), send)
@@ -101,7 +107,31 @@ class Border:
 
 
 _LAST = {"connection": "close"}
-"""The rest of the body is not read, so nothing can follow on this connection."""
+"""The rest of the body is thrown away, so nothing can follow on this connection."""
+
+
+async def _refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer at once, and when the connection ends with it, end it when the client has stopped sending."""
+    if "connection" not in error.headers:
+        return await envelope(error)(scope, receive, send)
+
+    async def held_open(message: Message) -> None:
+        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+    await envelope(error)(scope, receive, held_open)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MAX_LINGER_S):
+            await _discard(receive)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _discard(receive: Receive) -> None:
+    size = 0
+    while size < MAX_LINGER_BYTES:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -80,8 +80,8 @@ def test_a_body_arrives_whole() -> None:
 @pytest.mark.parametrize(
     ("messages", "headers", "status"),
     [
-        ([part(b"12345", True), part(b"678901")], JSON, 413),
-        ([], [*JSON, (b"content-length", b"11")], 413),
+        ([part(b"12345", True), part(b"678901", True), part(b"")], JSON, 413),
+        ([part(b"x")], [*JSON, (b"content-length", b"11")], 413),
         ([part(b"x")], [(b"content-type", b"text/plain")], 415),
         ([part(b"x")], [], 415),
     ],
@@ -90,6 +90,14 @@ def test_what_does_not_get_in(messages: list[dict[str, Any]], headers: list[tupl
     seen, sent = converse(messages, headers)
     assert seen == [] and sent[0]["status"] == status
     assert any(name == b"x-request-id" for name, _ in sent[0]["headers"])
+
+
+def test_a_refused_body_is_taken_to_its_end() -> None:
+    """The answer is out before, and complete only after it: nothing unread resets the connection."""
+    messages = [part(b"x", True), part(b"x", True), part(b"x")]
+    _, sent = converse(messages, [*JSON, (b"content-length", b"11")])
+    assert messages == []
+    assert [message.get("more_body") for message in sent] == [None, True, False] and sent[2]["body"] == b""
 
 
 def test_a_client_that_leaves_gets_nothing() -> None:
