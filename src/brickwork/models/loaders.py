@@ -16,6 +16,8 @@ CLASSES = {
     "t5_text": "transformers:T5EncoderModel",
     "sd3_transformer": "diffusers:SD3Transformer2DModel",
     "sd3_controlnet": "diffusers:SD3ControlNetModel",
+    "flux_transformer": "diffusers:FluxTransformer2DModel",
+    "flux_controlnet": "diffusers:FluxControlNetModel",
     "unet": "diffusers:UNet2DConditionModel",
     "controlnet": "diffusers:ControlNetModel",
     "vae": "diffusers:AutoencoderKL",
@@ -23,6 +25,8 @@ CLASSES = {
     "clip_vision": "transformers:CLIPVisionModel",
     "wan_transformer": "diffusers:WanTransformer3DModel",
     "wan_vae": "diffusers:AutoencoderKLWan",
+    "ltx_transformer": "diffusers:LTXVideoTransformer3DModel",
+    "ltx_vae": "diffusers:AutoencoderKLLTXVideo",
 }
 TOKENIZERS = {
     "clip_text": "transformers:CLIPTokenizer",

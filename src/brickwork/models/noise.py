@@ -22,4 +22,14 @@ def _draw(call: Call) -> torch.Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
-OPS: dict[str, Op] = {"noise.gaussian": gaussian}
+def clip(_model: None, calls: list[Call]) -> list[Outputs]:
+    """seed, height, width, frames of latents -> latents [1, channels, frames, height / over, width / over] float32."""
+    return [(_clip(**call.args, **call.attrs),) for call in calls]
+
+
+def _clip(seed: int, frames: int, height: int, width: int, channels: int, over: int) -> torch.Tensor:
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn((1, channels, frames, height // over, width // over), generator=generator)
+
+
+OPS: dict[str, Op] = {"noise.gaussian": gaussian, "noise.clip": clip}

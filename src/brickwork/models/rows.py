@@ -18,13 +18,14 @@ def text_rows(args: dict[str, Any], port: str, rows: int) -> torch.Tensor:
     return torch.cat([args[f"negative_{port}"], args[port]]) if rows == 2 else args[port]
 
 
-def controls_of(args: dict[str, Any]) -> list[list[torch.Tensor]]:
-    """The residuals that each ControlNet gave, in the order of their ports."""
-    found: dict[str, list[torch.Tensor]] = {}
-    for port, value in args.items():
-        if port.startswith("control"):
-            found.setdefault(port.partition("_")[0], []).append(value)
-    return list(found.values())
+def summed_controls(args: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The residuals of all ControlNets by port, added in their order."""
+    total: dict[str, torch.Tensor] = {}
+    for name, value in args.items():
+        if name.startswith("control"):
+            port = name.partition("_")[2]
+            total[port] = total[port] + value if port in total else value
+    return total
 
 
 def control_scale(call: Call) -> float:

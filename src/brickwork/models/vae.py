@@ -51,6 +51,21 @@ def _encode_masked(vae: Any, image: torch.Tensor, mask: torch.Tensor) -> torch.T
     return vae.encode(kept).latent_dist.parameters.contiguous()
 
 
+def control_image(vae: Any, calls: list[Call]) -> list[Outputs]:
+    """image [1, H, W, 3] uint8 -> latents [rows, c, h, w], a draw for each row, as a ControlNet takes them."""
+    return [(_control_image(vae, **call.args, **call.attrs),) for call in calls]
+
+
+def _control_image(
+    vae: Any, image: torch.Tensor, rows: int, seed: int, scaling_factor: float, shift_factor: float, before: int
+) -> torch.Tensor:
+    posterior = vae.encode(torch.cat([pixels_of(image).contiguous()] * rows)).latent_dist
+    generator = torch.Generator("cpu").manual_seed(seed)
+    for _ in range(before):
+        posterior.sample(generator)
+    return ((posterior.sample(generator) - shift_factor) * scaling_factor).contiguous()
+
+
 def to_uint8(pixels: torch.Tensor) -> torch.Tensor:
     """[1, 3, H, W] float32 in -1..1 -> [1, H, W, 3] uint8, rounded as the reference image processor does."""
     unit = (pixels * 0.5 + 0.5).clamp(0, 1)
@@ -62,5 +77,6 @@ def _to_uint8(_model: None, calls: list[Call]) -> list[Outputs]:
 
 
 OPS: dict[str, Op] = {
-    "vae.decode": decode, "vae.encode": encode, "vae.encode_masked": encode_masked, "image.to_uint8": _to_uint8,
+    "vae.decode": decode, "vae.encode": encode, "vae.encode_masked": encode_masked,
+    "vae.control_image": control_image, "image.to_uint8": _to_uint8,
 }  # fmt: skip

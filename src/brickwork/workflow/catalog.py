@@ -18,6 +18,11 @@ FAMILIES = {
     "StableDiffusionXLImg2ImgPipeline": "brickwork.models.sdxl.family:SDXLFamily",
     "StableDiffusionXLInpaintPipeline": "brickwork.models.sdxl.family:SDXLFamily",
     "StableDiffusion3Pipeline": "brickwork.models.sd3.family:SD3Family",
+    "FluxPipeline": "brickwork.models.flux.family:FluxFamily",
+    "FluxImg2ImgPipeline": "brickwork.models.flux.family:FluxFamily",
+    "FluxInpaintPipeline": "brickwork.models.flux.family:FluxFamily",
+    "LTXPipeline": "brickwork.models.ltx.family:LTXFamily",
+    "LTXImageToVideoPipeline": "brickwork.models.ltx.family:LTXFamily",
     "WanPipeline": "brickwork.models.wan.family:WanFamily",
     "WanImageToVideoPipeline": "brickwork.models.wan.family:WanFamily",
 }

@@ -36,6 +36,7 @@ class Control:
 
     net: ControlNet
     picture: Value
+    seed: Value  # of draws that the family makes from the picture
     strength: Mapping[str, Value]
 
     @property

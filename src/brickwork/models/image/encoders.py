@@ -27,6 +27,7 @@ class Conditioning:
     """A text as a family's denoiser takes it: tensors by the name of the port, without `negative_`."""
 
     parts: Mapping[str, Value]
+    adapters: Value | None = None  # what changed the encoders: the negative text that nobody gave gets it, too
 
 
 @dataclass(frozen=True)

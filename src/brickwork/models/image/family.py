@@ -16,6 +16,7 @@ sizes and images are the same for all. Limits of the model flow to the request i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,13 @@ class ImageFamily(Family):
         """What a ControlNet of this family gives at each step."""
         raise NotImplementedError
 
-    def control_inputs(self, net: ControlNet, picture: Value, rows: Value, before: int) -> dict[str, Value]:
+    def control_inputs(
+        self, net: ControlNet, picture: Value, rows: Value, before: int, seed: Value
+    ) -> dict[str, Value]:
         """What a ControlNet gets beside the step: the picture, or what the family makes of it once.
 
         before      ControlNets that stand before it; where a family draws from a generator, so many draws are over
+        seed        of that generator
         """
         return {"image": picture}
 
@@ -138,7 +142,8 @@ class ImageFamily(Family):
         text = expect("encode: prompt", prompt, TEXT)
         border = self.border
         constrain("encode: prompt", text, words=border.words, max_words=border.max_words, max_chars=MAX_CHARS)
-        return self.encode_text(text, adapters_value("encode: loras", loras))
+        adapters = adapters_value("encode: loras", loras)
+        return replace(self.encode_text(text, adapters), adapters=adapters)
 
     @operation
     def noise(self, seed: Any, size: Any, *, after: int = 0) -> Value:
@@ -260,20 +265,22 @@ class ImageFamily(Family):
     def controlnet(self, path: Any) -> Any:
         """The ControlNet in a directory: call it with a picture, and perhaps a size, scale, and the part of the steps.
 
-        returns     use(image, size=None, scale=1.0, begin=0.0, end=1.0) -> Control, for `denoise`
+        returns     use(image, size=None, scale=1.0, begin=0.0, end=1.0, seed=0) -> Control, for `denoise`
         """
         if not isinstance(path, str | Path):
             raise mistake(f"controlnet: expected the path of a directory, got {path!r}")
         net = self.read_controlnet(Path(path).expanduser().absolute())
 
-        def use(image: Any, size: Any = None, *, scale: Any = 1.0, begin: Any = 0.0, end: Any = 1.0) -> Control:
+        def use(
+            image: Any, size: Any = None, *, scale: Any = 1.0, begin: Any = 0.0, end: Any = 1.0, seed: Any = 0
+        ) -> Control:
             picture = self._image("controlnet", image, size)
             numbers = {"scale": scale, "begin": begin, "end": end}
             values = {name: expect(f"controlnet: {name}", given, FLOAT) for name, given in numbers.items()}
             constrain("controlnet: scale", values["scale"], minimum=0.0, maximum=10.0)
             for name in ("begin", "end"):
                 constrain(f"controlnet: {name}", values[name], minimum=0.0, maximum=1.0)
-            return Control(net, picture, values)
+            return Control(net, picture, self._seed("controlnet", seed), values)
 
         return use
 
@@ -287,14 +294,18 @@ class ImageFamily(Family):
 
     def _texts(self, text: Any, negative: Any, guidance: Value, rows: Value) -> dict[str, Value]:
         """The ports of the positive and, where rows can be 2, of the negative text."""
-        parts = self._expect_text("denoise: text", text).parts
+        positive = self._expect_text("denoise: text", text)
+        parts = positive.parts
         known = guidance.tracer.consts.get(guidance.name)
         if negative is not None:
+            if rows.tracer.consts.get(rows.name) == 1:
+                raise mistake("denoise: negative: this family is told its guidance and takes no negative text")
             second = self._expect_text("denoise: negative", negative).parts
         elif rows.tracer.consts.get(rows.name) == 1 or (isinstance(known, float) and known <= 1.0):
             second = parts  # there is no second row, and no text to encode
         else:
-            second = self.empty_text(adapters_value("denoise: negative", ())).parts
+            adapters = positive.adapters
+            second = self.empty_text(adapters_value("denoise", ()) if adapters is None else adapters).parts
         if rows.tracer.consts.get(rows.name) == 1:
             return dict(parts)
         return dict(parts) | {f"negative_{name}": value for name, value in second.items()}
@@ -334,7 +345,7 @@ class ImageFamily(Family):
             wanted = tuple(self.space.multiplied(axis) for axis in latents.type.shape[2:])
             if control.sides != wanted:
                 raise mistake(f"denoise: a control picture of {_shown(control.sides)} for latents of {_shown(wanted)}")
-            inputs = self.control_inputs(control.net, control.picture, rows, before=k)
+            inputs = self.control_inputs(control.net, control.picture, rows, k, control.seed)
             found.append((control.net, inputs | dict(control.strength)))
         return found
 
@@ -360,7 +371,7 @@ class ImageFamily(Family):
             if name not in given.parts:
                 raise mistake(f"{label}: it was encoded by another family; its {name} is missing")
             expect(label, given.parts[name], type_)
-        return Conditioning({name: given.parts[name] for name in types})
+        return given
 
     def _expect_latents(self, label: str, given: Any) -> Value:
         return expect_tensor(label, given, "latent", self.space.vae.id, (1, self.space.channels, None, None))

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from brickwork.graph.types import Dim, Type
+from brickwork.graph.types import Type
 from brickwork.models.image.controls import ControlNet, Residual
 from brickwork.models.image.encoders import Conditioning
 from brickwork.models.image.family import ImageFamily
 from brickwork.models.image.sampling import read_sampler
 from brickwork.models.image.space import DTYPE, read_space
+from brickwork.models.image.tokens import control_latents, tokens_type
 from brickwork.models.sd3 import config
 from brickwork.workflow.components import read_component
 from brickwork.workflow.identity import joint_owner, model_spec
@@ -65,26 +66,18 @@ class SD3Family(ImageFamily):
         attrs = self.sampler.attrs | {"channels_last": self.space.turns_channels_last}
         return config.read_controlnet(root, self.transformer, attrs)
 
-    def control_inputs(self, net: ControlNet, picture: Value, rows: Value, before: int) -> dict[str, Value]:
+    def control_inputs(
+        self, net: ControlNet, picture: Value, rows: Value, before: int, seed: Value
+    ) -> dict[str, Value]:
         """Latents of the picture for every row, drawn once, with a seed of their own: the reference draws them from
-        torch's global generator, so it gives the same picture twice only when that is seeded. Ours is as if seeded 0.
+        torch's global generator, so it gives the same picture twice only when that is seeded.
         """
-        outputs = {"image": self._rows_of_latents(rows, picture)}
-        attrs = self.space.attrs | {"before": before}
-        if net.attrs["zero_pooled"]:
-            attrs["shift_factor"] = 0.0
-        inputs = {"image": picture, "rows": rows}
-        return emit("sd3.control_image", inputs, outputs, model=self.space.vae, attrs=attrs)
-
-    def _rows_of_latents(self, rows: Value, picture: Value) -> Type:
-        sides = self._moments(picture).shape[2:]
-        return Type("latent", self.space.vae.id, "float32", (Dim(rows.name), self.space.channels, *sides))
+        attrs = self.space.attrs | {"before": before} | ({"shift_factor": 0.0} if net.attrs["zero_pooled"] else {})
+        return control_latents(self.space, picture, rows, seed, attrs)
 
     def residuals(self, net: ControlNet) -> tuple[Residual, ...]:
         blocks, width, patch = (int(net.attrs[key]) for key in ("blocks", "width", "patch"))  # type: ignore[arg-type]
         return tuple(Residual(f"block_{k}", width, patch) for k in range(blocks))
 
     def residual_type(self, residual: Residual, rows: Value, latents: Value) -> Type:
-        channels_first = super().residual_type(residual, rows, latents)
-        count, channels, *sides = channels_first.shape
-        return Type("residual", "", "float32", (count, *sides, channels))
+        return tokens_type(residual, rows, latents)

@@ -9,9 +9,8 @@ import torch
 
 from brickwork.models import lora
 from brickwork.models.ops import Call, Op, Outputs
-from brickwork.models.rows import control_scale, controls_of, latent_rows, text_rows
+from brickwork.models.rows import control_scale, latent_rows, summed_controls, text_rows
 from brickwork.models.sampler import timestep
-from brickwork.models.vae import pixels_of
 
 
 def join(_model: None, calls: list[Call]) -> list[Outputs]:
@@ -45,7 +44,7 @@ def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
     different steps: the transformer takes a timestep per row.
     """
     rows = calls[0].args["rows"]
-    residuals = [_summed(call.args) for call in calls]
+    residuals = [[r.flatten(1, 2) for r in summed_controls(call.args).values()] for call in calls]
     extra = {"block_controlnet_hidden_states": [torch.cat(c) for c in zip(*residuals, strict=True)]}
     with lora.applied(transformer, calls[0].attrs["lora"], [(call.args["adapters"], rows) for call in calls]):
         velocity = transformer(
@@ -56,22 +55,6 @@ def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
             return_dict=False,
         )[0]
     return [(part.contiguous(),) for part in velocity.split(rows)]
-
-
-def control_image(vae: Any, calls: list[Call]) -> list[Outputs]:
-    """image [1, H, W, 3] uint8 -> latents [rows, c, h, w], a draw for each row, as a ControlNet takes them."""
-    return [(_control_image(vae, **call.args, **call.attrs),) for call in calls]
-
-
-def _control_image(
-    vae: Any, image: torch.Tensor, rows: int, scaling_factor: float, shift_factor: float, before: int
-) -> torch.Tensor:
-    pixels = torch.cat([pixels_of(image).contiguous()] * rows)
-    posterior = vae.encode(pixels).latent_dist
-    generator = torch.Generator("cpu").manual_seed(0)
-    for _ in range(before):
-        posterior.sample(generator)
-    return ((posterior.sample(generator) - shift_factor) * scaling_factor).contiguous()
 
 
 def control(controlnet: Any, calls: list[Call]) -> list[Outputs]:
@@ -111,18 +94,8 @@ def _step_inputs(calls: list[Call], rows: int) -> dict[str, Any]:
     return {"hidden_states": torch.cat(latents), "timestep": torch.cat(times)}
 
 
-def _summed(args: dict[str, Any]) -> list[torch.Tensor]:
-    """Residuals [rows, tokens, width] of all ControlNets, added in their order."""
-    total: list[torch.Tensor] = []
-    for residuals in controls_of(args):
-        flat = [residual.flatten(1, 2) for residual in residuals]
-        total = [a + b for a, b in zip(total, flat, strict=True)] if total else flat
-    return total
-
-
 OPS: dict[str, Op] = {
     "sd3.join": join,
     "sd3.predict": predict,
     "sd3.control": control,
-    "sd3.control_image": control_image,
 }

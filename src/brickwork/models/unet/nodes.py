@@ -9,7 +9,7 @@ import torch
 
 from brickwork.models import lora
 from brickwork.models.ops import Call, Op, Outputs
-from brickwork.models.rows import control_scale, controls_of, latent_rows, text_rows
+from brickwork.models.rows import control_scale, latent_rows, summed_controls, text_rows
 from brickwork.models.sampler import scaled_input, timestep
 
 
@@ -17,7 +17,7 @@ def predict(unet: Any, calls: list[Call]) -> list[Outputs]:
     """-> velocity [rows, c, h, w] each, unconditional row first."""
     rows = calls[0].args["rows"]
     inputs = [_with_mask(_scaled(call, rows), call.args, rows) for call in calls]
-    residuals = [_summed(call.args) for call in calls]
+    residuals = [list(summed_controls(call.args).values()) for call in calls]
     extra: dict[str, Any] = {}
     if residuals[0]:
         *down, mid = (torch.cat(column) for column in zip(*residuals, strict=True))
@@ -88,14 +88,6 @@ def _time_ids(call: Call, rows: int) -> torch.Tensor:
 def _unit_pixels(image: torch.Tensor, rows: int) -> torch.Tensor:
     """image [1, H, W, 3] uint8 -> [rows, 3, H, W] float32 in 0..1."""
     return torch.cat([(image.to(torch.float32) / 255.0).permute(0, 3, 1, 2).contiguous()] * rows)
-
-
-def _summed(args: dict[str, Any]) -> list[torch.Tensor]:
-    """The residuals of all ControlNets, added in their order."""
-    total: list[torch.Tensor] = []
-    for residuals in controls_of(args):
-        total = [a + b for a, b in zip(total, residuals, strict=True)] if total else residuals
-    return total
 
 
 OPS: dict[str, Op] = {"unet.predict": predict, "unet.control": control}

@@ -1,0 +1,1 @@
+"""Flux (dev and schnell): `family` declares its nodes, `nodes` computes them."""
