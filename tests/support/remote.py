@@ -26,7 +26,7 @@ from brickwork.data.fabric.secret import new_secret
 from brickwork.data.inbox import Inbox, Shape, join_remote
 from brickwork.data.inbox import Producer as InboxProducer
 
-TIMEOUT_S = float(os.environ.get("BRICKWORK_TEST_TIMEOUT_S", "20"))
+TIMEOUT_S = 20.0
 TCP_ONLY = "tcp,self"
 
 
@@ -108,19 +108,24 @@ class RemoteWay:
     """An inbox whose producers come over a fabric, served by the far end; its consumer maps it here.
 
     is_composite    producers ask the target to append; else they use the raw verbs
+    timeout_s       of each verb
     """
 
-    def __init__(self, shape: Shape, kind: str, transports: str, is_composite: bool):
+    def __init__(self, shape: Shape, kind: str, transports: str, is_composite: bool, timeout_s: float = TIMEOUT_S):
         self.inbox = Inbox.create(shape)
         self._is_composite = is_composite
+        self._timeout_s = timeout_s
         self._served = shared_far_end(transports).serve(kind, self.inbox.region, lease_s=30.0 if is_composite else 0)
 
     def join(self, timeout_s: float = 5.0) -> InboxProducer:
-        endpoint = self._served.connect()
+        endpoint = self.connect()
         if self._is_composite:
             return join_remote(endpoint, timeout_s)
         hold = self.inbox._lane(timeout_s)
         return InboxProducer(Producer.local(endpoint, hold.lane, hold.life), hold)
+
+    def connect(self) -> Endpoint:
+        return self._served.connect(self._timeout_s)
 
     def consume(self) -> Any:
         return self.inbox.consume()
