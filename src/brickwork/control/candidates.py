@@ -27,10 +27,7 @@ def spots(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
 
     The executor that the task avoids is offered only when it is the only one.
     """
-    values = task.request.values
-    inputs = [values[name].handle for name in task.plan.args if name in values]
-    inputs += task.checkpoint.carries if task.checkpoint else ()
-    sources = [(handle.host, handle.spec.nbytes) for handle in inputs]
+    sources = _sources(task)
     errands: dict[str, _Errand] = {}
     found: dict[ExecutorId, Spot | None] = {}
     for candidates in (_near(turn, task), _far(turn, task)):
@@ -45,6 +42,19 @@ def spots(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
         if len(turn.state.devices) == 1 and any(spot.load_s == 0.0 for spot in elsewhere):
             break
     return elsewhere or places
+
+
+def spot_at(turn: Turn, group: Group, task: TaskRecord, executor: ExecutorRecord) -> Spot | None:
+    """One executor as a place for the most urgent task of a group; None when it cannot fit there."""
+    return _spot(turn, task, executor, _errand(turn, group, task, executor.device), _sources(task))
+
+
+def _sources(task: TaskRecord) -> list[tuple[str, int]]:
+    """Host and bytes of each tensor that the task needs."""
+    values = task.request.values
+    inputs = [values[name].handle for name in task.plan.args if name in values]
+    inputs += task.checkpoint.carries if task.checkpoint else ()
+    return [(handle.host, handle.spec.nbytes) for handle in inputs]
 
 
 def joins(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:

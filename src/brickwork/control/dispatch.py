@@ -7,20 +7,20 @@ changes.
 
 from brickwork.control.actions import Assist, Dispatch, Load, Unload
 from brickwork.control.batching import BatchView
-from brickwork.control.candidates import joins, spots
+from brickwork.control.candidates import joins, spot_at, spots
 from brickwork.control.gangs import Gang, helper_models, slack_s, spread
 from brickwork.control.lifecycle import move
 from brickwork.control.memory import need_bytes, too_large, unloads
 from brickwork.control.placement import Spot
 from brickwork.control.pressure import press, widen
 from brickwork.control.ready import Group, Park
-from brickwork.control.records import BatchRecord, ExecutorRecord, TaskRecord
+from brickwork.control.records import BatchRecord, ExecutorRecord, GroupKey, TaskRecord
 from brickwork.control.requests import give_up
 from brickwork.control.rosters import join, pace_of, run_of
 from brickwork.control.tasks import Trigger
 from brickwork.control.turn import Turn
 from brickwork.core.batch import WHOLE
-from brickwork.core.ids import ModelId
+from brickwork.core.ids import ExecutorId, ModelId
 from brickwork.core.model import ModelSpec
 
 MAX_HOMELESS_S = 120.0
@@ -43,12 +43,23 @@ MAX_FRESH = 4
 def dispatch_ready(turn: Turn) -> None:
     """Start batches until no executor is idle or no group wants an idle one; then see who cannot wait."""
     state = turn.state
+    for executor, key in turn.handed:
+        _take_handed(turn, executor, key)
     while (group := state.ready.first()) and (len(state.idle_by_free) or not state.executors):
         _place(turn, group)
     if not len(state.idle_by_free):
         for group in state.ready.take_fresh(MAX_FRESH):
             _squeeze_in(turn, group)
     widen(turn)
+
+
+def _take_handed(turn: Turn, executor_id: ExecutorId, key: GroupKey) -> None:
+    """A batch has yielded: the group that it yielded to goes first, or the batch would take its device again."""
+    executor, group = turn.state.executors.get(executor_id), turn.state.ready.groups.get(key)
+    if executor is not None and executor.batch is None and group is not None:
+        head = turn.state.ready.head(group)
+        if spot := spot_at(turn, group, head, executor):
+            _start(turn, group, spot)
 
 
 def _place(turn: Turn, group: Group) -> None:

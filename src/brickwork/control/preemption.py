@@ -1,7 +1,9 @@
 """Policy: does a running batch give its device to a task that cannot wait?
 
-A task pre-empts when it would miss its deadline by waiting and would meet it on the victim's device, and when the
-victim can afford the delay: it still meets its own deadlines afterwards, or it has none to lose. The victim stops at
+A task pre-empts when it would miss its deadline by waiting and would meet it on the victim's device; or when it is so
+short, beside what it would wait, that letting it through costs next to nothing (a text encoder behind a denoise loop).
+In both cases only if the victim can afford the delay: it still meets its own deadlines afterwards, or it has none to
+lose. The victim stops at
 its next step boundary and goes on later from there, so what it has computed is not lost. While a batch runs its laxity
 (deadline - predicted end) stays as it is, so that the batch with most of it is found by an index.
 
@@ -11,8 +13,12 @@ its next step boundary and goes on later from there, so what it has computed is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from brickwork.core.ids import ExecutorId
+
+SHORT = 0.1
+"""A task is let through when it delays the victim by at most this share of what it would have to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class Victim:
 class UrgentView:
     """A ready task for which no device is idle."""
 
-    slack_s: float  # seconds from now within which it has to end
+    slack_s: float | None  # seconds from now within which it has to end; None: no deadline
     waiting_finish_s: float  # until it would be done if it waits for a device, from now
     victims: Sequence[Victim]
 
@@ -40,9 +46,10 @@ def preempt_by_laxity(view: UrgentView) -> Victim | None:
     Of those that can afford it the one with most laxity left; ties go to the smaller id.
     source    GENSERVE pre-empts video at step boundaries; differs: only where both can be in time
     """
-    if view.waiting_finish_s <= view.slack_s:
-        return None
-    able = [v for v in view.victims if v.finish_s <= view.slack_s and v.laxity_s >= v.delay_s]
+    slack_s = inf if view.slack_s is None else view.slack_s
+    able = [v for v in view.victims if v.finish_s <= slack_s and v.laxity_s >= v.delay_s]
+    if view.waiting_finish_s <= slack_s:
+        able = [v for v in able if v.delay_s <= SHORT * (view.waiting_finish_s - v.finish_s)]
     return min(able, key=lambda victim: (victim.delay_s - victim.laxity_s, victim.executor), default=None)
 
 

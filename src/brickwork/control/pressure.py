@@ -1,8 +1,10 @@
 """Takes devices back at step boundaries for tasks that wait, and gives idle ones to batches that run.
 
 A group of ready tasks *presses* when no idle executor would serve it in time. First a batch that is spread over
-several devices gives them back, if it can afford that; then a batch with laxity yields to a task that would be late
-(`preemption.py`). One batch yields for every batch of the group, so a burst is answered at once and not one by one.
+several devices gives them back, if it can afford that; then a batch with laxity yields to a task that would be late, or
+that is short (`preemption.py`). One batch yields for every batch of the group, so a burst is answered at once and not
+one by one. A device that is handed back goes to the group for which it was.
+
 When nothing waits and devices are idle, the running batch with least laxity may be spread wider; it yields too, and is
 dispatched again with more devices. Few batches are looked at, found by indexes; nothing is done twice for one task.
 """
@@ -76,10 +78,8 @@ def _wide(turn: Turn) -> BatchRecord | None:
 
 
 def _victim(turn: Turn, task: TaskRecord, finish_s: float) -> BatchRecord | None:
-    """The batch that yields to a task that would be late."""
+    """The batch that yields to a task that would be late, or that is short."""
     state, slack = turn.state, slack_s(turn, task)
-    if slack is None or finish_s <= slack:
-        return None
     ids = [key[1] for model in task.needs.heaviest[:1] for key in state.models[model].lax_holders.first(MAX_LOOKED_AT)]
     ids += [key[1] for key in state.busy_by_laxity.first(MAX_LOOKED_AT)]
     victims = [_as_victim(turn, task, state.executors[executor]) for executor in dict.fromkeys(ids)]

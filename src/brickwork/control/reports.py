@@ -170,3 +170,5 @@ def _free(turn: Turn, batch: BatchRecord) -> None:
     for executor in crew:
         turn.state.ready.unpark_for(executor.id, executor.replicas)
     turn.has_freed = True
+    if batch.yields_to is not None and batch.yields_to != batch.group:
+        turn.handed.append((batch.executor, batch.yields_to))

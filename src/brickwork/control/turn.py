@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from brickwork.control.actions import Action, Release
 from brickwork.control.estimate import Estimate
 from brickwork.control.policies import Policies
+from brickwork.control.records import GroupKey
 from brickwork.control.state import State
-from brickwork.core.ids import RequestId
+from brickwork.core.ids import ExecutorId, RequestId
 from brickwork.core.tensor import TensorHandle
 
 
@@ -22,6 +23,7 @@ class Turn:
     event: str  # the event in a few words; every cause begins with it
     actions: list[Action] = field(default_factory=list)
     has_freed: bool = False  # an executor has become idle in this turn
+    handed: list[tuple[ExecutorId, GroupKey]] = field(default_factory=list)  # devices yielded, and the groups for whom
 
     def why(self, reason: str) -> str:
         """The cause of an action: the event, and what followed from it."""

@@ -165,7 +165,11 @@ class Coordinator:
         assert link.executor is not None
         self._links[link.executor] = link
         slot = self._slots.joined(link.executor)
-        self._tell(events.ExecutorJoined(link.executor, slot.device, slot.memory_bytes))
+        self._tell(
+            events.ExecutorJoined(
+                link.executor, slot.device, slot.memory_bytes, can_step=link.can_step, max_degree=link.max_degree
+            )
+        )
 
     def _noticed(self, link: ExecutorLink, notice: messages.Notice) -> None:
         executor = link.executor
@@ -243,6 +247,12 @@ class Coordinator:
                 self._send(action.executor, messages.Unload(action.model))
             case actions.Stop():
                 self._send(action.executor, messages.Stop(action.batch, action.task_id))
+            case actions.Join():
+                self._send(action.executor, messages.Join(action.batch, action.runs))
+            case actions.Yield():
+                self._send(action.executor, messages.Yield(action.batch))
+            case actions.Assist():
+                raise AssertionError(f"{action.executor} announced that it leads no gangs, and was given one to help")
             case actions.Release():
                 for handle in action.handles:
                     self._keeper.store.release(handle)

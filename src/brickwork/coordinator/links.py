@@ -31,6 +31,8 @@ class ExecutorLink(asyncio.Protocol):
     now_s: Callable[[], float]
     executor: ExecutorId | None = None
     pid: int = 0
+    can_step: bool = False
+    max_degree: int = 1
     last_heard_s: float = 0.0
     defined: set[ProgramId] = field(default_factory=set)  # programs this executor knows
 
@@ -62,6 +64,7 @@ class ExecutorLink(asyncio.Protocol):
             self.events.notice(self, notice)
         elif isinstance(notice, Hello) and self._is_expected(notice):
             self.executor, self.pid = notice.executor, notice.pid
+            self.can_step, self.max_degree = notice.can_step, notice.max_degree
             self.events.joined(self)
         else:
             self.close()

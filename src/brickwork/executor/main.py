@@ -1,7 +1,8 @@
 """An executor process: dials the coordinator, obeys orders in their order, dies with the connection.
 
-Three threads: *reading* takes orders off the socket (and obeys Stop at once), *beating* proves that the process runs,
-and the main thread loads models and runs batches, since torch's thread pool belongs to the thread that uses it.
+Three threads: *reading* takes orders off the socket (those about running batches go into a mailbox), *beating* proves
+that the process runs, and the main thread loads models and runs batches, since torch's thread pool belongs to the
+thread that uses it.
 """
 
 import os
@@ -15,8 +16,9 @@ import msgspec
 from brickwork.core.errors import BrickworkError
 from brickwork.executor.config import ExecutorConfig
 from brickwork.executor.link import Link
+from brickwork.executor.mailbox import Mailbox
 from brickwork.wire import messages
-from brickwork.wire.messages import Define, Heartbeat, Hello, Load, LoadFailed, Order, Run, Stop, Unload
+from brickwork.wire.messages import Define, Heartbeat, Hello, Join, Load, LoadFailed, Order, Run, Stop, Unload, Yield
 
 
 def main(config: dict[str, Any]) -> NoReturn:
@@ -30,7 +32,7 @@ class Executor:
     def __init__(self, config: ExecutorConfig):
         self._config = config
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
-        self._stopped: set[tuple[int, str]] = set()
+        self._mailbox = Mailbox()
         self._link = Link(config.address)
 
     def run(self) -> NoReturn:
@@ -46,14 +48,19 @@ class Executor:
         import torch
 
         torch.set_num_threads(self._config.threads)
-        return Worker(self._config, self._link, self._stopped)
+        return Worker(self._config, self._link, self._mailbox)
 
     def _read(self) -> None:
         for order in self._link.orders():
-            if isinstance(order, Stop):
-                self._stopped.add((order.batch, order.task_id))
-            else:
-                self._orders.put(order)
+            match order:
+                case Stop():
+                    self._mailbox.stop(order.batch, order.task_id)
+                case Join():
+                    self._mailbox.join(order.batch, order.runs)
+                case Yield():
+                    self._mailbox.leave(order.batch)
+                case _:
+                    self._orders.put(order)
         # The coordinator is gone: nobody wants what the main thread is computing, so do not wait for it.
         sys.stderr.flush()
         os._exit(0)
@@ -67,8 +74,8 @@ class Executor:
 class Worker:
     """The main thread's half: everything that touches torch and the arena."""
 
-    def __init__(self, config: ExecutorConfig, link: Link, stopped: set[tuple[int, str]]):
-        from brickwork.data.keeper import Segments, open_store
+    def __init__(self, config: ExecutorConfig, link: Link, mailbox: Mailbox):
+        from brickwork.data.segments import Segments, open_store
         from brickwork.executor.residency import Residency
         from brickwork.executor.runner import Runner
 
@@ -76,7 +83,7 @@ class Worker:
         store = open_store(segments, config.holder)
         self._link = link
         self._residency = Residency(config.memory_bytes)
-        self._runner = Runner(config.executor, os.getpid(), store, self._residency, link.send, stopped)
+        self._runner = Runner(config.executor, os.getpid(), store, self._residency, link.send, mailbox)
         self._programs: dict[str, Any] = {}
 
     def obey(self, order: Order) -> None:

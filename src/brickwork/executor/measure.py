@@ -23,7 +23,9 @@ from brickwork.core.batch import TaskRun
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, TaskId
 from brickwork.core.request import Scalar
 from brickwork.core.tensor import TensorHandle
-from brickwork.data.keeper import Keeper, open_store
+from brickwork.data.keeper import Keeper
+from brickwork.data.segments import open_store
+from brickwork.executor.mailbox import Mailbox
 from brickwork.executor.residency import Residency
 from brickwork.executor.runner import Runner
 from brickwork.observe.spans import Span
@@ -49,7 +51,9 @@ class Bench:
         self._residency = Residency(1 << 40)
         self._notices: list[Notice] = []
         store = open_store(self._keeper.segments, self._keeper.next_holder())
-        self._runner = Runner(ExecutorId("measure"), os.getpid(), store, self._residency, self._notices.append, set())
+        self._runner = Runner(
+            ExecutorId("measure"), os.getpid(), store, self._residency, self._notices.append, Mailbox()
+        )
         self.load_s = {model.id: self._residency.load(model) for model in plan.models}
 
     def calls(self, size: int) -> Iterator[tuple[Call, float]]:
@@ -72,7 +76,7 @@ class Bench:
             for k, held in enumerate(values)
         )
         self._notices.clear()
-        self._runner.run(Run(BatchId(0), task.program, runs), self._programs[task.program])
+        self._runner.run(Run(BatchId(1), task.program, runs), self._programs[task.program])
         reports = [notice for notice in self._notices if isinstance(notice, Report)]
         for end in (end for report in reports for end in report.ends):
             if end.status != "done":

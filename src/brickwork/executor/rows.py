@@ -20,6 +20,8 @@ class Row:
     leases: list[Lease] = field(default_factory=list)
     step: int = 0
     stop: int = 0
+    start: int = 0  # the loop's first step
+    first: int = 0  # the step at which this run took the loop up: `start`, or where its checkpoint was made
     is_stopped: bool = False
 
     def release(self) -> None:
@@ -28,6 +30,17 @@ class Row:
         for lease in self.leases:
             lease.release()
         self.leases.clear()
+
+    def checkpoint(self, store: TensorStore) -> tuple[Any, ...] | None:
+        """The carries of the run's checkpoint, mapped in place; None when it starts from the beginning.
+
+        raises    StaleHandle when a tensor's bytes are gone
+        """
+        if self.run.checkpoint is None:
+            return None
+        leases = [store.get(handle) for handle in self.run.checkpoint.carries]
+        self.leases += leases
+        return tuple(map(view, leases))
 
 
 def open_row(store: TensorStore, program: Program, run: TaskRun) -> Row:

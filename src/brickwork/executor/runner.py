@@ -2,6 +2,7 @@
 
 Rows of a batch go through the program together, one model call for all. In a loop they may stand at different steps;
 a row that has finished its loop leaves at once, runs the rest of the program and is reported, while the others go on.
+At every step boundary orders are looked at: rows join, rows stop, or all leave with their carries as a checkpoint.
 A failure fails every row that has not been delivered yet: control runs them again, each alone.
 """
 
@@ -18,6 +19,7 @@ from brickwork.core.ids import ExecutorId, TaskId
 from brickwork.core.step import step_batch
 from brickwork.core.tensor import TensorHandle
 from brickwork.data.tensors import TensorStore
+from brickwork.executor.mailbox import Mailbox
 from brickwork.executor.residency import Residency
 from brickwork.executor.rows import Row, open_row
 from brickwork.executor.tensors import put
@@ -47,7 +49,7 @@ class Runner:
     store: TensorStore
     residency: Residency
     send: Callable[[Notice], None]  # where notices go; called from the thread that runs batches
-    stopped: set[tuple[int, str]]  # (batch, task) to give up, filled by the thread that reads orders
+    mailbox: Mailbox  # orders about running batches, filled by the thread that reads orders
 
     @torch.inference_mode()
     def run(self, order: Run, program: Program) -> None:
@@ -90,20 +92,62 @@ class _Batch:
             return
         for k, item in enumerate(items):
             if isinstance(item, Loop):
-                return self._loop(item, rows, items[k + 1 :])
+                return self._loop(item, rows, items[:k], items[k + 1 :])
             self._node(item, rows, step=-1)
         self._deliver(rows)
 
-    def _loop(self, loop: Loop, rows: list[Row], rest: Sequence[Node | Loop]) -> None:
-        for row in rows:
-            row.step, row.stop = row.values[loop.start], row.values[loop.stop]
-            for carry in loop.carries:
-                row.values[f"{loop.name}.{carry.name}"] = row.values[carry.init]
-        self.execute([row for row in rows if row.step >= row.stop], rest)
-        while active := step_batch(self._without_stopped(rows)):
-            self._trip(loop, active)
-            self._announce(loop, active)
-            self.execute([row for row in active if row.step >= row.stop], rest)
+    def _loop(self, loop: Loop, rows: list[Row], before: Sequence[Node | Loop], rest: Sequence[Node | Loop]) -> None:
+        """Step `rows`, and those that join, until none is left. `before` and `rest` stand around the loop."""
+        entering = rows
+        rows = []
+        while True:
+            for row in entering:
+                self._enter(loop, row)
+            self.execute([row for row in entering if row.step >= row.stop], rest)
+            rows = [row for row in [*rows, *entering] if row.step < row.stop]
+            rows = self._without_leaving(loop, self._without_stopped(rows))
+            if active := step_batch(rows):
+                self._trip(loop, active)
+                self._announce(loop, active)
+                self.execute([row for row in active if row.step >= row.stop], rest)
+            entering = self._joining(before)
+            if not active and not entering:
+                return
+
+    def _enter(self, loop: Loop, row: Row) -> None:
+        """Put a row at the loop's start, or where its checkpoint was made."""
+        row.start, row.stop = row.values[loop.start], row.values[loop.stop]
+        carries = row.checkpoint(self._runner.store)
+        row.step = row.first = row.start + (row.run.checkpoint.step if row.run.checkpoint else 0)
+        for k, carry in enumerate(loop.carries):
+            row.values[f"{loop.name}.{carry.name}"] = row.values[carry.init] if carries is None else carries[k]
+
+    def _joining(self, before: Sequence[Node | Loop]) -> list[Row]:
+        """Rows that join now, with what stands before the loop done."""
+        runs = self._runner.mailbox.take_joining(self._order.batch)
+        for run in runs:
+            self._open[run.task_id] = run.attempt
+        rows = [open_row(self._runner.store, self._program, run) for run in runs]
+        self.rows += rows
+        for item in before if rows else ():
+            assert isinstance(item, Node), "loops are not nested, and a program has one"
+            self._node(item, rows, step=-1)
+        return rows
+
+    def _without_leaving(self, loop: Loop, rows: list[Row]) -> list[Row]:
+        """Report the rows that were told to leave and have taken a step since they came; return the others."""
+        if not self._runner.mailbox.is_leaving(self._order.batch):
+            return rows
+        ends: list[TaskEnd] = []
+        try:
+            for row in (row for row in rows if row.step > row.first):
+                carries = self._put(row, [f"{loop.name}.{carry.name}" for carry in loop.carries])
+                ends.append(TaskEnd(row.run.task_id, row.run.attempt, "yielded", carries, step=row.step - row.start))
+                row.release()
+        finally:
+            if ends:
+                self._report(ends)
+        return [row for row in rows if row.step == row.first]
 
     def _trip(self, loop: Loop, rows: list[Row]) -> None:
         for row in rows:
@@ -137,17 +181,18 @@ class _Batch:
         ends: list[TaskEnd] = []
         try:
             for row in rows:
-                outputs = self._put_results(row)
+                outputs = self._put(row, [name for name, _ in self._program.results])
                 ends.append(TaskEnd(row.run.task_id, row.run.attempt, "done", outputs))
                 row.release()
         finally:
             if ends:
                 self._report(ends)
 
-    def _put_results(self, row: Row) -> tuple[TensorHandle, ...]:
+    def _put(self, row: Row, names: Sequence[str]) -> tuple[TensorHandle, ...]:
+        """Values of a row as tensors in the arena that whoever hears of them owns."""
         handles: list[TensorHandle] = []
         try:
-            for name, _ in self._program.results:
+            for name in names:
                 handles.append(put(self._runner.store, row.values[name]))
         except Exception:
             for handle in handles:
@@ -159,12 +204,10 @@ class _Batch:
 
     def _without_stopped(self, rows: list[Row]) -> list[Row]:
         """Report the rows that were told to stop; return the others."""
-        if not self._runner.stopped:
-            return rows
         ends = []
         for row in rows:
             task = row.run.task_id
-            if task in self._open and (self._order.batch, task) in self._runner.stopped:
+            if task in self._open and self._runner.mailbox.is_stopped(self._order.batch, task):
                 row.is_stopped = True
                 row.release()
                 ends.append(TaskEnd(task, row.run.attempt, "stopped"))
@@ -174,20 +217,20 @@ class _Batch:
 
     def fail(self, error: Exception) -> None:
         sentence = str(error) if isinstance(error, NodeFailed | BrickworkError) else _sentence(error)
-        self._report([TaskEnd(task, attempt, "failed", (), sentence) for task, attempt in self._open.items()])
+        ends = [TaskEnd(task, attempt, "failed", (), sentence) for task, attempt in self._open.items()]
+        self._report(ends, by_force=True)
 
     def close(self) -> None:
         for row in self.rows:
             row.release()
-        for key in [key for key in self._runner.stopped if key[0] <= self._order.batch]:
-            self._runner.stopped.discard(key)
 
-    def _report(self, ends: list[TaskEnd]) -> None:
+    def _report(self, ends: list[TaskEnd], by_force: bool = False) -> None:
         for end in ends:
             del self._open[end.task_id]
+        is_last = not self._open and self._runner.mailbox.end(self._order.batch, by_force)
         spans, self._spans = tuple(self._spans), []
         compute_s = monotonic() - self._start_s
-        self._runner.send(Report(self._order.batch, tuple(ends), not self._open, compute_s, spans))
+        self._runner.send(Report(self._order.batch, tuple(ends), is_last, compute_s, spans))
 
     def _announce(self, loop: Loop, rows: list[Row]) -> None:
         """Tell how far `rows` are and, less often, what their pictures look like."""

@@ -1,8 +1,8 @@
 """Every message of the stage plane, as tagged msgspec structs.
 
-The coordinator orders (Define, Load, Unload, Run, Stop), the executor reports (Hello, Loaded, Unloaded,
+The coordinator orders (Define, Load, Unload, Run, Stop, Join, Yield), the executor reports (Hello, Loaded, Unloaded,
 LoadFailed, Report, Progress, Heartbeat). An executor carries out orders in the order in which they arrive, except
-Stop, which it obeys at the next step boundary.
+Stop, Join and Yield, which are about a batch that may be running: those it obeys at the next step boundary.
 """
 
 import msgspec
@@ -15,7 +15,7 @@ from brickwork.graph.ir import Loop, Node
 from brickwork.graph.types import Type
 from brickwork.observe.spans import Span
 
-VERSION = 1
+VERSION = 2
 """Raised with every change that an older peer would misread; Hello carries it and a mismatch ends the connection."""
 
 
@@ -65,6 +65,19 @@ class Stop(msgspec.Struct, tag="stop", frozen=True):
     task_id: TaskId
 
 
+class Join(msgspec.Struct, tag="join", frozen=True):
+    """Let these tasks take part in the batch from its next step on; void when it has ended."""
+
+    batch: BatchId
+    runs: tuple[TaskRun, ...]
+
+
+class Yield(msgspec.Struct, tag="yield", frozen=True):
+    """Leave the batch's loop with checkpoints; see control's Yield."""
+
+    batch: BatchId
+
+
 class Hello(msgspec.Struct, tag="hello", frozen=True):
     """First message of an executor. `token` is the secret that the fleet gave it at launch."""
 
@@ -72,6 +85,8 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
     executor: ExecutorId
     token: str
     pid: int
+    can_step: bool = True  # it obeys Join and Yield
+    max_degree: int = 1  # devices, itself included, that may share a batch led by it
 
 
 class Loaded(msgspec.Struct, tag="loaded", frozen=True):
@@ -111,5 +126,5 @@ class Heartbeat(msgspec.Struct, tag="heartbeat", frozen=True):
     """The process is alive and its interpreter runs."""
 
 
-Order = Define | Load | Unload | Run | Stop
+Order = Define | Load | Unload | Run | Stop | Join | Yield
 Notice = Hello | Loaded | Unloaded | LoadFailed | Report | Progress | Heartbeat

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brickwork.compiler.plan import Program, ProgramId
-from brickwork.core.batch import TaskEnd, TaskRun
+from brickwork.core.batch import Checkpoint, TaskEnd, TaskRun
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, TaskId
 from brickwork.core.model import ModelSpec
 from brickwork.core.tensor import TensorHandle, TensorSpec
@@ -37,6 +37,8 @@ ORDERS = [
     m.Unload(ModelId("clip")),
     m.Run(BatchId(1), PROGRAM.id, (TaskRun(TaskId("r-1/a"), 2, ("text", 1, 2.0, True, (64, 48), HANDLE)),)),
     m.Stop(BatchId(1), TaskId("r-1/a")),
+    m.Join(BatchId(1), (TaskRun(TaskId("r-2/a"), 1, (HANDLE,), Checkpoint(3, (HANDLE,))),)),
+    m.Yield(BatchId(1)),
 ]
 NOTICES = [
     m.Hello(m.VERSION, ExecutorId("e1.1"), "secret", 12),
