@@ -67,7 +67,8 @@ class MountedDisk:
 
 
 class LimitedDisk:
-    """A limit on the size of every file that the server and its executors write."""
+    """A limit on the size of every file that the server and its executors write: above the test's log of them, below
+    pictures and database."""
 
     full = "reading or writing it failed"
 
@@ -75,13 +76,12 @@ class LimitedDisk:
         self.prefix: list[str] = []
 
     def fill(self, server: ServerProcess) -> None:
-        self._limit(server, 1)
+        self._limit(server, 4096)
 
     def free(self, server: ServerProcess) -> None:
-        self._limit(server, resource.RLIM_INFINITY)
+        self._limit(server, None)
 
-    def _limit(self, server: ServerProcess, size: int) -> None:
+    def _limit(self, server: ServerProcess, size: int | None) -> None:
         for pid in (server.process.pid, *children_of(server.process.pid)):
             hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
-            soft = size if hard == resource.RLIM_INFINITY else min(size if size > 0 else hard, hard)
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
