@@ -85,8 +85,8 @@ def image_to_image(model: Path = STARTER) -> bw.Workflow:
 
 
 def image_to_video(model: Path = STARTER_VIDEO) -> bw.Workflow:
-    """The workflow `image-to-video` on the model in a directory of the Wan family."""
-    wan = bw.family(model)
+    """The workflow `image-to-video` on the model in a directory of a video family."""
+    video = bw.family(model)
 
     @bw.workflow
     def image_to_video(
@@ -94,37 +94,38 @@ def image_to_video(model: Path = STARTER_VIDEO) -> bw.Workflow:
         prompt: str = bw.input(doc="What happens."),
         negative_prompt: str = bw.input("", doc="What to avoid."),
         size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
-        frames: int = bw.input(wan.default_frames, doc="Frames of the clip."),
-        steps: int = bw.input(wan.default_steps, doc="Denoising steps: more take longer."),
-        guidance: float = bw.input(wan.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
+        frames: int = bw.input(video.default_frames, doc="Frames of the clip."),
+        steps: int = bw.input(video.default_steps, doc="Denoising steps: more take longer."),
+        guidance: float = bw.input(video.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
         seed: int = bw.input(0, doc="Equal seeds give equal clips."),
     ) -> bw.Video:
         """A clip that begins with a picture and does what the prompt says."""
-        first = wan.start_from(image, size, frames)
-        text, negative = wan.encode(prompt), wan.encode(negative_prompt)
-        noise = wan.noise(seed, size, frames)
-        return wan.decode(wan.denoise(noise, text, negative, first, steps=steps, guidance=guidance))
+        latents, first = video.start_from(image, seed, size, frames)
+        text, negative = video.encode(prompt), video.encode(negative_prompt)
+        return video.decode(video.denoise(latents, text, negative, first, steps=steps, guidance=guidance))
 
     return image_to_video
 
 
 def text_to_video(model: Path) -> bw.Workflow:
-    """The workflow `text-to-video` on the model in a directory of the Wan family; none is shipped."""
-    wan = bw.family(model)
+    """The workflow `text-to-video` on the model in a directory of a video family; none is shipped."""
+    video = bw.family(model)
 
     @bw.workflow
     def text_to_video(
         prompt: str = bw.input(doc="What happens."),
         negative_prompt: str = bw.input("", doc="What to avoid."),
         size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
-        frames: int = bw.input(wan.default_frames, doc="Frames of the clip."),
-        steps: int = bw.input(wan.default_steps, doc="Denoising steps: more take longer."),
-        guidance: float = bw.input(wan.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
+        frames: int = bw.input(video.default_frames, doc="Frames of the clip."),
+        steps: int = bw.input(video.default_steps, doc="Denoising steps: more take longer."),
+        guidance: float = bw.input(video.default_guidance, doc="How closely to follow the prompt; 1 or less: freely."),
         seed: int = bw.input(0, doc="Equal seeds give equal clips."),
     ) -> bw.Video:
         """A clip of what the prompt says."""
-        text, negative = wan.encode(prompt), wan.encode(negative_prompt)
-        return wan.decode(wan.denoise(wan.noise(seed, size, frames), text, negative, steps=steps, guidance=guidance))
+        text, negative = video.encode(prompt), video.encode(negative_prompt)
+        return video.decode(
+            video.denoise(video.noise(seed, size, frames), text, negative, steps=steps, guidance=guidance)
+        )
 
     return text_to_video
 

@@ -1,1 +1,1 @@
-"""Wan 2.1: text to video, and image to video."""
+"""Wan 2.1 and 2.2: text to video, and image to video."""

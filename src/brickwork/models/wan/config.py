@@ -11,7 +11,6 @@ from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.models.image.sampling import Sampler, read_sampler
 from brickwork.workflow.components import Component, is_listed, read_component
-from brickwork.workflow.family import Border, read_border
 from brickwork.workflow.identity import model_spec
 
 DTYPE = "float32"
@@ -46,12 +45,6 @@ class WanConfig:
     per_latent: int  # frames per latent frame
     patch: int  # latents per token, each side
     sampler: Sampler
-    border: Border
-
-    @property
-    def multiple_of(self) -> int:
-        """Pixels of a side come in multiples of it."""
-        return self.over * self.patch
 
 
 def read_config(root: Path, index: dict[str, Any]) -> WanConfig:
@@ -81,7 +74,6 @@ def read_config(root: Path, index: dict[str, Any]) -> WanConfig:
         per_latent=per_latent,
         patch=transformer.get("patch_size", list)[1],
         sampler=read_sampler(root, index, SAMPLERS),
-        border=read_border(root),
     )
     _check_fit(config, transformer)
     return config

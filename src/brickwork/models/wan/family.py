@@ -1,8 +1,9 @@
 """Wan 2.1 and 2.2 as an author sees it: each method adds typed nodes to the workflow being declared.
 
     encode        text -> text embedding                       text.umt5
-    start_from    image, frames -> first frame                 image.clip_vision, wan.condition or wan.first_latents
-    noise         seed, size, frames -> latents                wan.noise
+    noise         seed, size, frames -> latents                noise.clip
+    start_from    image, seed ... -> latents, first frame      noise.clip, image.clip_vision, wan.condition or
+                                                               wan.first_latents
     denoise       latents, text (, first frame) -> latents     loop of wan.predict, guide.cfg, sampler.step; with two
                                                                transformers (2.2) a loop for each
     decode        latents -> video                             wan.decode
@@ -18,23 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from brickwork.core.model import ModelSpec
-from brickwork.graph.types import FLOAT, INT, SIZE, TEXT, Dim, Type, video_type
-from brickwork.models.wan.config import WanConfig, read_config
-from brickwork.workflow.arguments import constrain, expect, expect_tensor, fit_image
-from brickwork.workflow.family import Family, operation
-from brickwork.workflow.inputs import parse_size
+from brickwork.graph.types import Dim, Type
+from brickwork.models.video.family import Start, VideoFamily
+from brickwork.models.wan.config import read_config
+from brickwork.workflow.arguments import expect
+from brickwork.workflow.family import operation
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.loop import counted_loop
-from brickwork.workflow.trace import Value, arithmetic, constant, current, emit
-
-STEPS, GUIDANCE, FRAMES, FRAMES_PER_SECOND = 50, 5.0, 81, 16
-"""Defaults of the stock pipelines, for directories that declare none."""
-
-NATIVE_SIZE = (480, 832)
-MAX_SIDE, MAX_FRAMES = 2048, 1024
-MAX_GUIDANCE = 100.0
-MAX_SEED = 2**53 - 1
-MAX_CHARS = 10_000
+from brickwork.workflow.trace import Value, arithmetic, emit
 
 
 @dataclass(frozen=True)
@@ -45,83 +37,42 @@ class FirstFrame:
     condition: Value  # condition [1, mask + channels, latent frames, h, w]; of the 5B model: latents of one frame
 
 
-class WanFamily(Family):
+class WanFamily(VideoFamily):
     """Operations of one Wan directory."""
 
-    def __init__(self, root: Path, index: dict[str, Any]) -> None:
-        super().__init__(root, index)
-        self._config: WanConfig = read_config(root, index)
+    steps, guidance, frames, rate, size = 50, 5.0, 81, 16, (480, 832)
+    decode_op = "wan.decode"
 
-    @property
-    def native_size(self) -> tuple[int, int]:
-        """(height, width) in pixels that the model was trained for."""
-        return self._config.border.sizes[0] if self._config.border.sizes else NATIVE_SIZE
-
-    @property
-    def default_steps(self) -> int:
-        return self._config.border.steps or STEPS
-
-    @property
-    def default_guidance(self) -> float:
-        return GUIDANCE if self._config.border.guidance is None else self._config.border.guidance
-
-    @property
-    def default_frames(self) -> int:
-        return self._config.border.frames or FRAMES
-
-    @property
-    def frames_per_second(self) -> int:
-        return self._config.border.frames_per_second or FRAMES_PER_SECOND
+    def read(self, root: Path, index: dict[str, Any]) -> None:
+        c = self._config = read_config(root, index)
+        self.vae, self.channels, self.over, self.per_latent = c.vae, c.channels, c.over, c.per_latent
+        self.multiple_of, self.from_image, self.sampler = c.over * c.patch, c.from_image, c.sampler
 
     @operation
     def encode(self, prompt: Any) -> Value:
         """A text through the encoder. Its words must be in the model's vocabulary, when it declares one."""
-        text = expect("encode: prompt", prompt, TEXT)
-        border = self._config.border
-        constrain("encode: prompt", text, words=border.words, max_words=border.max_words, max_chars=MAX_CHARS)
+        text = self._prompt(prompt)
         outputs, attrs = {"hidden": self._text_type()}, {"max_length": self._config.text_tokens}
         return emit("text.umt5", {"text": text}, outputs, model=self._config.text, attrs=attrs)["hidden"]
 
     @operation
-    def start_from(self, image: Any, size: Any, frames: Any) -> FirstFrame:
-        """A picture as the first frame of a clip.
+    def start_from(self, image: Any, seed: Any, size: Any, frames: Any) -> Start:
+        """Noise, and a picture as the first frame of a clip. Equal seeds give equal noise.
 
         size      what an image input is resized to before it enters
         frames    of the clip
         """
-        c = self._config
-        if not c.from_image:
-            raise mistake(f"start_from: {self.root} makes videos of texts only")
-        label = "start_from: image"
-        if not isinstance(image, Value) or image.type.space != "image":
-            expect_tensor(label, image, "image", "", (1, None, None, 3))
-        current(label).check_own(label, image)
-        height, width = self._sides("start_from", size)
-        image = fit_image(label, image, Type("image", "", "uint8", (1, Dim(height.name), Dim(width.name), 3)))
+        c, image = self._config, self._first_image(image, size)
         pixel_frames, latent_frames = self._frames("start_from", frames)
-        given = self._condition_type(
-            Dim(latent_frames.name), Dim(height.name, over=c.over), Dim(width.name, over=c.over)
-        )
+        height, width = self._sides("start_from", size)
+        sides = self._latent(latent_frames, height, width).shape[2:]
+        given = self._condition_type(*sides)
         if c.expands:
             condition = emit("wan.first_latents", {"image": image}, {"latents": given}, model=c.vae)["latents"]
-            return FirstFrame(None, condition)
+            return Start(self.noise(seed, size, frames), FirstFrame(None, condition))
         inputs, attrs = {"image": image, "frames": pixel_frames}, {"per_latent": c.per_latent}
         condition = emit("wan.condition", inputs, {"condition": given}, model=c.vae, attrs=attrs)["condition"]
-        return FirstFrame(self._see(image), condition)
-
-    @operation
-    def noise(self, seed: Any, size: Any, frames: Any) -> Value:
-        """Latents of pure noise. Equal seeds give equal noise."""
-        c = self._config
-        seed = expect("noise: seed", seed, INT)
-        constrain("noise: seed", seed, minimum=0, maximum=MAX_SEED)
-        height, width = self._sides("noise", size)
-        _, latent_frames = self._frames("noise", frames)
-        inputs = {"seed": seed, "frames": latent_frames, "height": height, "width": width}
-        sides = (Dim(height.name, 1, c.over), Dim(width.name, 1, c.over))
-        type_ = Type("latent", c.vae.id, "float32", (1, c.channels, Dim(latent_frames.name), *sides))
-        attrs = {"channels": c.channels, "over": c.over}
-        return emit("wan.noise", inputs, {"latents": type_}, attrs=attrs, name="noise")["latents"]
+        return Start(self.noise(seed, size, frames), FirstFrame(self._see(image), condition))
 
     @operation
     def denoise(
@@ -143,18 +94,15 @@ class WanFamily(Family):
         late_guidance   the same for the steps of a model's second transformer (Wan 2.2); None: `guidance`
         """
         latents = self._expect_latents("denoise: latents", latents)
-        steps, guidance = expect("denoise: steps", steps, INT), expect("denoise: guidance", guidance, FLOAT)
-        late = guidance if late_guidance is None else expect("denoise: late_guidance", late_guidance, FLOAT)
-        constrain("denoise: steps", steps, minimum=1, maximum=self._config.sampler.max_steps)
-        for value in (guidance, late):
-            constrain("denoise: guidance", value, minimum=0.0, maximum=MAX_GUIDANCE)
+        steps, guidance = self._steps(steps), self._guidance(guidance)
+        late = guidance if late_guidance is None else self._guidance(late_guidance)
         given = {
             "text": expect("denoise: text", text, self._text_type()),
             "negative": self._negative(text, negative, guidance),
             "steps": steps,
-            "rows": constant(1) + arithmetic("scalar.int", guidance > 1.0),
+            "rows": self._rows(guidance),
         } | self._first(latents, first)
-        carry = {"latents": latents} | self._config.sampler.remember(latents)
+        carry = {"latents": latents} | self.sampler.remember(latents)
         change = self._change(steps)
         carry = self._loop(self._config.transformer, (0, change), carry, given, guidance)
         if self._config.expert is not None:
@@ -182,33 +130,19 @@ class WanFamily(Family):
         guidance: Value,
     ) -> dict[str, Value]:
         """The steps of a stretch with one transformer; returns the carry behind them."""
-        sampler = self._config.sampler
+        sampler = self.sampler
         attrs = sampler.attrs | {"expands": self._config.expands}
 
         def trip(i: Value, **carry: Value) -> dict[str, Value]:
             inputs = {"latents": carry["latents"], "i": i, **given}
-            rows, shape = given["rows"], carry["latents"].type.shape[1:]
-            asked = {"velocity": Type("velocity", self._config.vae.id, "float32", (Dim(rows.name), *shape))}
+            rows = given["rows"]
+            asked = {"velocity": self._velocity(Dim(rows.name), carry["latents"])}
             velocity = emit("wan.predict", inputs, asked, model=model, attrs=attrs)
-            one = {"velocity": Type("velocity", self._config.vae.id, "float32", (1, *shape))}
+            one = {"velocity": self._velocity(1, carry["latents"])}
             guided = emit("guide.cfg", {**velocity, "guidance": guidance, "rows": rows}, one)["velocity"]
             return sampler.step(carry, guided, {"i": i, "steps": given["steps"]})
 
         return counted_loop("denoise", *stretch, carry, trip)
-
-    @operation
-    def decode(self, latents: Any) -> Value:
-        """Latents to a video, uint8 [1, frames, height, width, 3]."""
-        c = self._config
-        latents = self._expect_latents("decode: latents", latents)
-        _, _, frames, height, width = latents.type.shape
-        if isinstance(frames, Dim) and c.per_latent > 1:
-            count = Value(latents.tracer, frames.scalar, INT)
-            frames = Dim(((count - 1) * c.per_latent + 1).name)
-        elif isinstance(frames, int):
-            frames = (frames - 1) * c.per_latent + 1
-        video = video_type((1, frames, self._pixels(height), self._pixels(width), 3), self.frames_per_second)
-        return emit("wan.decode", {"latents": latents}, {"video": video}, model=c.vae)["video"]
 
     def _see(self, image: Value) -> Value | None:
         """The picture through the image encoder, where the model has one."""
@@ -219,7 +153,7 @@ class WanFamily(Family):
 
     def _first(self, latents: Value, first: Any) -> dict[str, Value]:
         """The inputs that a first frame adds."""
-        if not self._config.from_image:
+        if not self.from_image:
             if first is not None:
                 raise mistake(f"denoise: first: {self.root} makes videos of texts only; it takes no first frame")
             return {}
@@ -250,35 +184,3 @@ class WanFamily(Family):
         if c.expands:
             return Type("latent", c.vae.id, "float32", (1, c.channels, 1, height, width))
         return Type("condition", c.vae.id, "float32", (1, c.per_latent + c.channels, frames, height, width))
-
-    def _expect_latents(self, label: str, given: Any) -> Value:
-        return expect_tensor(label, given, "latent", self._config.vae.id, (1, self._config.channels, None, None, None))
-
-    def _frames(self, what: str, frames: Any) -> tuple[Value, Value]:
-        """(frames, latent frames); as in the stock pipeline, frames between whole latents are left out."""
-        value = expect(f"{what}: frames", frames, INT)
-        constrain(f"{what}: frames", value, minimum=1, maximum=MAX_FRAMES)
-        per = self._config.per_latent
-        if per == 1:
-            return value, value
-        latent = arithmetic("scalar.floordiv", value - 1, constant(per)) + 1
-        return (latent - 1) * per + 1, latent
-
-    def _sides(self, what: str, size: Any) -> tuple[Value, Value]:
-        """Height and width of a size, which from now on must be one that the model draws."""
-        if not isinstance(size, Value):
-            size = self.native_size if size == "auto" else parse_size(size) or size
-        value = expect(f"{what}: size", size, SIZE)
-        c = self._config
-        if c.border.sizes:
-            constrain(f"{what}: size", value, choices=c.border.sizes)
-        else:
-            limits = dict(minimum=c.multiple_of, maximum=MAX_SIDE, multiple_of=c.multiple_of)
-            constrain(f"{what}: size", value, choices=(self.native_size,), **limits)
-        return value.height, value.width
-
-    def _pixels(self, axis: int | Dim) -> int | Dim:
-        """A side in latents, as pixels. Exact, since sides in pixels are multiples of `over`."""
-        if isinstance(axis, int):
-            return axis * self._config.over
-        return Dim(axis.scalar, axis.times, axis.over // self._config.over)

@@ -27,16 +27,6 @@ def umt5(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
     return [(torch.where(own[None, :, None] > 0, row[None], 0.0),) for row, own in zip(hidden, mask, strict=True)]
 
 
-def noise(_model: None, calls: list[Call]) -> list[Outputs]:
-    """seed, frames, height, width (all of the latents) -> latents [1, channels, frames, h, w] float32."""
-    return [(_noise(**call.args, **call.attrs),) for call in calls]
-
-
-def _noise(seed: int, frames: int, height: int, width: int, channels: int, over: int) -> torch.Tensor:
-    generator = torch.Generator("cpu").manual_seed(seed)
-    return torch.randn((1, channels, frames, height // over, width // over), generator=generator)
-
-
 def condition(vae: Any, calls: list[Call]) -> list[Outputs]:
     """image [1, H, W, 3] uint8 -> condition [1, mask + z channels, latent frames, h, w] float32.
 
@@ -152,7 +142,6 @@ def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 
 OPS: dict[str, Op] = {
     "text.umt5": umt5,
-    "wan.noise": noise,
     "wan.condition": condition,
     "wan.first_latents": first_latents,
     "wan.keep_first": keep_first,
