@@ -33,7 +33,7 @@ class ErrorDetail(BaseModel):
     param: str | None = None
     code: str | None = None
     retry_after_ms: int | None = Field(
-        None, description="As the header retry-after-ms; not there when waiting is no use."
+        default=None, description="As the header retry-after-ms; not there when waiting is no use."
     )
 
 
