@@ -67,6 +67,11 @@ class BlockTable:
         life = self._lives.load(block)
         return life >> HOLDERS == generation and bool(life >> holder & 1)
 
+    def is_live(self, block: int, generation: int) -> bool:
+        """Whether anybody holds the tensor that began at `block` in that life."""
+        life = self._lives.load(block)
+        return life >> HOLDERS == generation and bool(life & HOLDER_MASK)
+
     def drop(self, block: int, generation: int, holder: int) -> bool:
         """Clear the bit of `holder`. False when it was not set, or that life of the block is over."""
         return self._swap(block, generation, holder, 0) is not None

@@ -161,6 +161,11 @@ class TensorStore:
         if is_new is None:
             raise StaleHandle(f"{_name(handle)} is not held by holder {from_holder}, who was to hand it over.")
 
+    def is_live(self, handle: TensorHandle) -> bool:
+        """Whether anybody, in any process, holds the tensor."""
+        arena = self.arenas.get(handle.segment)
+        return arena is not None and arena.table.is_live(handle.block, handle.generation)
+
     def statistics(self) -> tuple[SegmentUse, ...]:
         """How full memory is, and the spill file if there is one. Reads both tables: some 100 us."""
         return tuple(_use_of(arena) for arena in self.arenas.values())
