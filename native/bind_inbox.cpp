@@ -105,6 +105,7 @@ void bind_producer(nb::module_& m) {
       .def("acknowledged", &Producer::acknowledged, nb::call_guard<nb::gil_scoped_release>())
       .def("reconnect", [](Producer& self, std::shared_ptr<Endpoint> endpoint) { self.reconnect(std::move(endpoint)); },
            "endpoint"_a)
+      .def_prop_ro("life", &Producer::life)
       .def_prop_ro("appended", &Producer::appended)
       .def_prop_ro("skipped", &Producer::skipped);
 }

@@ -30,7 +30,9 @@ enum class Append : uint32_t {
 // One producer life. Not thread-safe. A FabricError ends the life, except over a composite verb (remote.hpp).
 class Producer {
  public:
+  explicit Producer(uint64_t life) : life_(life) {}
   virtual ~Producer() = default;
+  uint64_t life() const { return life_; }
   // Never waits for the consumer. After `full` call again with the same record, or with another: nothing is owed.
   virtual Append try_append(uint32_t kind, std::span<const std::byte> payload) = 0;
   // Sleeps until credit may have appeared since the last `full`, at most `at_most`.
@@ -48,6 +50,7 @@ class Producer {
   uint64_t skipped() const { return skipped_; }
 
  protected:
+  uint64_t life_;
   uint64_t sequence_ = 0;  // of the next record
   uint64_t skipped_ = 0;   // how often the consumer gave up on this life
 };

@@ -14,7 +14,7 @@ void put_word(Endpoint& endpoint, uint64_t offset, uint64_t value);
 class LaneProducer : public Producer {
  public:
   LaneProducer(std::shared_ptr<Endpoint> endpoint, const Layout& layout, uint32_t lane, uint64_t life)
-      : endpoint_(std::move(endpoint)), layout_(layout), lane_(lane), life_(life) {}
+      : Producer(life), endpoint_(std::move(endpoint)), layout_(layout), lane_(lane) {}
   void wait_for_credit(nanoseconds at_most) override;
   uint64_t acknowledged() override { return get_word(*endpoint_, layout_.lane_entry(lane_) + kLaneAcknowledged); }
   std::pair<const void*, uint32_t> credit_word() const override;
@@ -30,7 +30,6 @@ class LaneProducer : public Producer {
   std::shared_ptr<Endpoint> endpoint_;
   const Layout layout_;
   const uint32_t lane_;
-  const uint64_t life_;
   uint64_t written_ = 0;  // end of the last committed record
 
  private:

@@ -19,7 +19,7 @@ uint64_t start_of(uint64_t tail, uint64_t bytes, uint64_t size) {
 }  // namespace
 
 LockedProducer::LockedProducer(std::shared_ptr<Endpoint> endpoint, const Layout& layout, uint32_t lane, uint64_t life)
-    : endpoint_(std::move(endpoint)), layout_(layout), lane_(lane), life_(life),
+    : Producer(life), endpoint_(std::move(endpoint)), layout_(layout), lane_(lane),
       lease_(static_cast<int64_t>(get_word(*endpoint_, kLockLease))) {}
 
 Append LockedProducer::try_append(uint32_t kind, std::span<const std::byte> payload) {
@@ -87,16 +87,17 @@ LockedConsumer::LockedConsumer(std::shared_ptr<const Region> region, nanoseconds
 
 std::optional<Delivery> LockedConsumer::next() {
   const uint64_t head = region_->word(kHead), entry = region_->word(layout_.slot(head));
-  if ((entry & kBusy) == 0) return std::nullopt;
+  const bool is_busy = (entry & kBusy) != 0;
+  if (!is_busy && region_->word(kTail) <= head) return std::nullopt;
   const uint64_t position = region_->word(layout_.slot(head) + 8);
-  auto delivery = copy_out(entry, position);
+  auto delivery = is_busy ? copy_out(entry, position) : std::nullopt;
   if (!delivery) {
     if (!damaged_since_) damaged_since_ = Clock::now();
     if (patience().count() > 0) return std::nullopt;
     ++counters_.damaged;  // time out, step over
   }
   damaged_since_.reset();
-  free_entry(position + record_bytes(entry & ~kBusy));
+  free_entry(is_busy ? position + record_bytes(entry & ~kBusy) : region_->word(kBytesHead).load());
   return delivery;
 }
 
@@ -128,8 +129,9 @@ nanoseconds LockedConsumer::patience() const {
 }
 
 bool LockedConsumer::has_work() const {
-  const bool busy = (region_->word(layout_.slot(region_->word(kHead))) & kBusy) != 0;
-  return busy && (!damaged_since_ || patience().count() == 0);
+  const uint64_t head = region_->word(kHead);
+  const bool claimed = region_->word(kTail) > head || (region_->word(layout_.slot(head)) & kBusy) != 0;
+  return claimed && (!damaged_since_ || patience().count() == 0);
 }
 
 }  // namespace brickwork

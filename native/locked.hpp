@@ -3,7 +3,8 @@
 //
 // Append:   CAS the lock word 0 -> owner | stamp; a lock held for longer than its lease is robbed. Claim the entry
 //           (length, busy) and advance the tail; write header and bytes; unlock.
-// Consume:  a busy entry whose checksum fits is copied out and freed; one that stays damaged for a lease is stepped over.
+// Consume:  a busy entry whose checksum fits is copied out and freed; one that stays damaged,
+//           or behind the tail and not busy, for a lease is stepped over.
 //
 // Differs from the paper as far as it is known: nothing on purpose. Steps it does not tell are filled in the simplest
 // way. `acknowledge` does nothing: delivery is the acknowledgement, and the consumer is assumed not to fail.
@@ -29,7 +30,6 @@ class LockedProducer final : public Producer {
   std::shared_ptr<Endpoint> endpoint_;
   const Layout layout_;
   const uint32_t lane_;
-  const uint64_t life_;
   const nanoseconds lease_;
   uint64_t mine_ = 0;          // the lock word while we hold it
   uint64_t stamp_ = 0;

@@ -14,7 +14,7 @@ namespace {
 class RemoteProducer final : public Producer {
  public:
   explicit RemoteProducer(std::shared_ptr<Endpoint> endpoint)
-      : endpoint_(std::move(endpoint)), layout_(read_layout(*endpoint_)) {
+      : Producer(0), endpoint_(std::move(endpoint)), layout_(read_layout(*endpoint_)) {
     const uint64_t granted = call(RemoteCall::join, 0, {});
     if (granted == 0)
       throw FabricError(Fault::refused, "inbox: all its lanes are held; wait until dead producers' are given back");
@@ -58,7 +58,7 @@ class RemoteProducer final : public Producer {
 
   std::shared_ptr<Endpoint> endpoint_;
   const Layout layout_;
-  uint64_t life_ = 0, lane_ = 0;
+  uint64_t lane_ = 0;
   std::vector<std::byte> record_;
 };
 

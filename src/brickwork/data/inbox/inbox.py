@@ -165,6 +165,11 @@ class Producer:
         self.native.reconnect(endpoint)
 
     @property
+    def life(self) -> int:
+        """The number of this life; an inbox never gives one twice."""
+        return self.native.life
+
+    @property
     def appended(self) -> int:
         """Records committed by this life."""
         return self.native.appended

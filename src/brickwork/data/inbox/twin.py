@@ -186,7 +186,7 @@ class TwinConsumer:
 
     def __init__(self, memory: Memory, patience: int = 0):
         self._memory = memory
-        self._patience = patience
+        self.patience = patience
         self._silences = 0
         self._cursor = self._first_fresh = 0
         self._next: dict[int, int] = {}
@@ -222,7 +222,7 @@ class TwinConsumer:
                 return None
             if slot.state == "free":
                 yield "read tail"
-                if memory.tail <= self._cursor or self._silences < self._patience:
+                if memory.tail <= self._cursor or self._silences < self.patience:
                     self._silences += memory.tail > self._cursor
                     return None
                 yield "skip"
