@@ -37,8 +37,8 @@ class _Part:
 
 
 def adapters_of(text: str) -> tuple[Adapter, ...]:
-    """What a text names (`models/image/adapters.py` writes it)."""
-    lines = (line.split(" ", 2) for line in text.splitlines())
+    """What a text names after its header (`models/image/adapters.py` writes it)."""
+    lines = (line.split(" ", 2) for line in text.splitlines()[1:])
     return tuple(Adapter(float(scale), digest, Path(path)) for scale, digest, path in lines)
 
 
@@ -50,7 +50,7 @@ def applied(model: Any, part: str, requests: Sequence[tuple[str, int]]) -> Itera
     requests    (adapters text, rows) of each request, in the order of the batch
     raises      ModelError for files that are broken or for another model
     """
-    if not any(text for text, _ in requests):
+    if not any(adapters_of(text) for text, _ in requests):
         yield
         return
     modules = dict(model.named_modules())

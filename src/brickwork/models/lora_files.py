@@ -5,7 +5,6 @@ component, checks every tensor against the model, and refuses what would be igno
 """
 
 import json
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,29 +99,38 @@ def _normalised(
         options["unet_config"] = model.config
     given = mixin.lora_state_dict(dict(tensors), **options)
     found, alphas = given if isinstance(given, tuple) else (given, None)
-    found = {key.removeprefix(f"{component}."): t for key, t in found.items() if key.startswith(f"{component}.")}
+    layers = _peft_names(found, component, model)
+    return layers, _alphas(alphas or {}, metadata, component, layers, model)
+
+
+def _peft_names(named: dict[str, Any], component: str, model: Any) -> dict[str, Any]:
+    """Entries of one component, by PEFT's names: `layer.lora_A.weight`."""
+    found = {
+        key.removeprefix(f"{component}."): value for key, value in named.items() if key.startswith(component + ".")
+    }
     if component.startswith("text_encoder"):
         found = convert_state_dict_to_peft(convert_state_dict_to_diffusers(found)) if found else {}
-        if not hasattr(model, "text_model"):
-            found = {key.removeprefix("text_model."): tensor for key, tensor in found.items()}
-    elif found and not any("lora_A" in key for key in found):
-        found = convert_unet_state_dict_to_peft(found)
-    return found, _alphas(alphas or {}, metadata, component, found)
+        return found if hasattr(model, "text_model") else {k.removeprefix("text_model."): v for k, v in found.items()}
+    return found if not found or any("lora_A" in key for key in found) else convert_unet_state_dict_to_peft(found)
 
 
 def _alphas(
-    named: dict[str, Any], metadata: dict[str, str], component: str, found: dict[str, torch.Tensor]
+    named: dict[str, Any], metadata: dict[str, str], component: str, layers: dict[str, torch.Tensor], model: Any
 ) -> dict[str, float]:
-    """Alpha by layer: from tensors of the file, or from the configuration that PEFT leaves in its header."""
-    alphas = {}
-    for key, alpha in named.items():
-        if key.startswith(f"{component}."):
-            layer = key.removeprefix(f"{component}.").removesuffix(".alpha")
-            alphas[re.sub(r"(\.lora_linear_layer|\.lora)?\.(down|up)?(\.weight)?$", "", layer)] = float(alpha)
+    """Alpha by layer: from tensors of the file, or from the configuration that PEFT leaves in its header.
+
+    The library names an alpha after its layer, or after the layer's `down` tensor in the file's own layout.
+    """
+    of_tensors = {
+        key.removesuffix(".alpha"): alpha for key, alpha in named.items() if key.endswith("down.weight.alpha")
+    }
+    of_layers = {key: alpha for key, alpha in named.items() if key.removesuffix(".alpha") not in of_tensors}
+    alphas = {key.split(".lora_A")[0]: float(a) for key, a in _peft_names(of_tensors, component, model).items()}
+    alphas |= {key.removeprefix(f"{component}.").removesuffix(".alpha"): float(a) for key, a in of_layers.items()}
     config = json.loads(metadata.get("lora_adapter_metadata", "{}"))
     default, pattern = config.get(f"{component}.lora_alpha"), config.get(f"{component}.alpha_pattern", {})
     if default is not None:
-        for layer in {key.split(".lora_")[0] for key in found}:
+        for layer in {key.split(".lora_")[0] for key in layers}:
             alphas[layer] = float(next((a for name, a in pattern.items() if layer.endswith(name)), default))
     return alphas
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 RANK = 3
-TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "q_proj", "v_proj", "ff.net.0.proj")
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "q_proj", "k_proj", "v_proj", "out_proj", "ff.net.0.proj")
 
 
 def build(file: Path, components: dict[str, Any], seed: int = 0) -> Path:

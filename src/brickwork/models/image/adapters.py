@@ -1,7 +1,7 @@
 """LoRA adapters as an author names them: files and scales, which travel as one text with every row.
 
     loras=[("ink.safetensors", 0.8), ("lines.safetensors", strength)]      strength may be an input of the request
-    ->  "0.8 3f2a... /models/ink.safetensors\n0.5 9c41... /models/lines.safetensors\n"
+    ->  "adapters\n0.8 3f2a... /models/ink.safetensors\n0.5 9c41... /models/lines.safetensors\n"
 
 The text is data of a row, not part of the program, so requests with other adapters, or none, share a batch
 (docs/adr/0026-adapters-are-data.md). What a file holds is read where the model runs (`models/lora.py`).
@@ -21,13 +21,17 @@ from brickwork.workflow.identity import ID_DIGITS, file_digest
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.trace import Value, arithmetic, constant
 
+HEADER = "adapters\n"
+"""The text that names none. Not the empty text: equal constants are one argument of a program, and then a program that
+encodes "" without adapters would be another than one that encodes "a cat"."""
+
 MAX_SCALE = 100.0
 MAX_ADAPTERS = 16
 
 
 def adapters_value(label: str, loras: Iterable[Any]) -> Value:
     """The text that names `loras`: pairs of a safetensors file and a scale, or files alone (scale 1)."""
-    text = expect(label, "", TEXT)
+    text = expect(label, HEADER, TEXT)
     listed = list(loras)
     if len(listed) > MAX_ADAPTERS:
         raise mistake(f"{label}: {len(listed)} adapters; at most {MAX_ADAPTERS} are possible")
