@@ -28,6 +28,7 @@ class Live:
     is_over: bool = False  # the latest run has ended
     is_canceled: bool = False  # somebody asked for the end
     held_up: str = ""  # what the storage's failure is for whose end it waits
+    was_held_up: bool = False
     start: Pending[bool] | None = None  # the commit of its attempt, once a task of it runs
     ended: "asyncio.Future[Job]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -48,7 +49,7 @@ class Live:
     def hold(self, reason: str) -> None:
         """Tell readers that the job waits for the storage; "": it goes on."""
         if reason != self.held_up:
-            self.held_up = reason
+            self.held_up, self.was_held_up = reason, True
             state = JobState.CANCELING if self.is_canceled else JobState.RUNNING
             self.feed.add("state", {"status": state, "held_up": reason or None})
 

@@ -254,14 +254,16 @@ class Service:
         live.run, live.is_over = run, False
 
     async def _run_again(self, live: Live) -> None:
-        """Launch a job whose results could not be kept. Its deadline does not count any more: it was accepted."""
-        inputs = await asyncio.to_thread(kept_inputs, live.job, self.artifacts)
+        """Launch a job whose results could not be kept, as it ran before; its deadline does not count any more."""
+        lowered = live.run.lowered
+        inputs = await asyncio.to_thread(kept_inputs, live.job, self.artifacts) | dict(lowered)
         while True:
             try:
                 self._run(live, self._submission(live.job, inputs, SLO(None, live.job.deterministic)))
                 break
             except (Rejected, OutOfSpace):
                 await asyncio.sleep(BUSY_RETRY_S)
+        live.run.lowered = lowered
         if live.is_canceled:
             self._coordinator.cancel(live.run.request_id)
 
@@ -331,7 +333,7 @@ class Service:
             log.exception("job %s could not be ended", live.job.id)
             return self._let_go(live, defect)
         live.feed.add("result", view(job).model_dump(mode="json"))
-        if job.state is JobState.SUCCEEDED and live.runs == 1:
+        if job.state is JobState.SUCCEEDED and not live.was_held_up:
             self._delivery.learn(monotonic() - live.run.ended_s)
         self._let_go(live, job)
         self.metrics.count_end(job.workflow, job.state)
