@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from brickwork.cli.bench import bench
+from brickwork.cli.plan import plan
 from brickwork.cli.run import RunGroup
 from brickwork.cli.serve import serve
+from brickwork.cli.simulate import simulate
 
 _EPILOG = """Examples:
 
@@ -18,6 +20,8 @@ _EPILOG = """Examples:
 brickwork run text-to-image "a red circle above a blue square" -o picture.png
 brickwork serve
 brickwork bench http://127.0.0.1:8000 --rate 4
+brickwork simulate examples/burst.yaml
+brickwork plan examples/burst.yaml
 brickwork workflows text-to-image --plan
 brickwork doctor
 """
@@ -32,6 +36,8 @@ def app() -> None:
 app.add_command(RunGroup("run"))
 app.add_command(serve)
 app.add_command(bench)
+app.add_command(simulate)
+app.add_command(plan)
 
 
 @app.command(epilog="Examples: brickwork workflows; brickwork workflows text-to-image --plan")
