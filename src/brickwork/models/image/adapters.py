@@ -4,7 +4,7 @@
     ->  "adapters\n0.8 3f2a... /models/ink.safetensors\n0.5 9c41... /models/lines.safetensors\n"
 
 The text is data of a row, not part of the program, so requests with other adapters, or none, share a batch
-(docs/adr/0026-adapters-are-data.md). What a file holds is read where the model runs (`models/lora.py`).
+(docs/adr/0011-adapters-are-data.md). What a file holds is read where the model runs (`models/lora.py`).
 """
 
 from __future__ import annotations
