@@ -1,0 +1,55 @@
+"""E5: video. Reserved device-seconds per clip, and a calculator that shows where each factor comes from.
+
+    python benchmarks/paper/e5.py
+    python benchmarks/paper/e5.py --calculator
+
+(a) the monolith holds 8 devices an instance, always; (b) the same scaled to zero between clips; (c) stages apart: only
+the denoiser holds 8 devices, encoder and decoder one. Reserved device-seconds follow from service times alone; what
+queueing adds is in the simulated points.
+"""
+
+import json
+import sys
+
+from brickwork.profile.files import shipped_profile
+from brickwork.sim.baselines.costs import Cost, cost
+from brickwork.sim.scenario import Part
+
+LOADS = (0.05, 0.07, 0.1, 0.2, 0.4, 0.6, 0.8)
+GANG = 8
+
+
+def clip(name: str) -> Cost:
+    return cost(Part(workflow=name), name, shipped_profile("h100"), "h100", 2.0)
+
+
+def calculator(name: str) -> list[dict[str, object]]:
+    """One line a load: reserved device-seconds of a clip under (a), (b) and (c)."""
+    what = clip(name)
+    ends_s, loop_s = what.stage_s(0) + what.stage_s(2), what.stage_s(1, GANG)
+    whole_s = ends_s + loop_s
+    scaled, split = GANG * whole_s, GANG * loop_s + ends_s
+    return [
+        {
+            "workflow": name,
+            "load": load,
+            "always_on": round(GANG * whole_s / load, 1),
+            "scaled_to_zero": round(scaled, 1),
+            "stages_apart": round(split, 1),
+            "against_always_on": round(GANG * whole_s / load / split, 2),
+            "against_scaled": round(scaled / split, 2),
+            "derived": "720p" in name,
+        }
+        for load in LOADS
+    ]
+
+
+if __name__ == "__main__":
+    if "--calculator" in sys.argv:
+        for workflow in ("wan21_i2v_480p", "wan21_i2v_480p_4step", "wan21_i2v_720p"):
+            for line in calculator(workflow):
+                print(json.dumps(line))
+    else:
+        from harness import main
+
+        main("e5")
