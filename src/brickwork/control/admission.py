@@ -1,19 +1,20 @@
 """Policy: is a request accepted?
 
-With a deadline it is accepted when its predicted finish meets it: what is ahead of it, spread over the executors (or
-the time until one is idle, if that is longer), then loads of models that are nowhere, then its own critical path. The
-prediction is a fluid one: it takes executors for interchangeable and the queue for divisible; waits are taken longer
-by an allowance that is learned, so that nearly all who are accepted are in time. Without a deadline a request is
-accepted while there is room.
+With a deadline it is accepted when its predicted finish meets it. The prediction: executors get free one after the
+other (those that are idle, or would yield to it, at once), and share what ranks before the request until they come to
+it; then loads of models that are nowhere, then its own critical path. Waits are taken longer by an allowance that is
+learned, so that nearly all who are accepted are in time. Without a deadline a request is accepted while there is room.
 
-A refused request is told when to come back, and the time holds: it is when everything that is ahead, *with what other
+A refused request is told when to come back, and the time holds: it is when what ranks before it, *with what other
 refused requests were promised before*, leaves its deadline enough (`promises.py`). Who comes at that time is measured
-against accepted work only. All others must be able to wait MARGIN longer than predicted, so that those who were
-promised find room whatever the prediction did not see.
+against accepted work only. All others must be able to wait MARGIN longer than predicted and must not make what was
+promised late, so that those who were promised find room whatever the prediction did not see.
 
-    2 executors, 1.2 s of accepted work, 2.0 s promised; the request takes 0.5 s and is wanted within 1.0 s:
-    new      waits (1.2 + 2.0) / 2 = 1.6 s, times 1.15 > 0.5: refused, come back in 1.6 - 0.5 / 1.15 = 1.165 s
-    promised waits 1.2 / 2 = 0.6 s > 0.5 s: things went slower than predicted; come back in 0.1 s
+    2 executors, free in 0.2 and 0.4 s; 0.6 s of accepted work and 2.0 s promised rank before a request that takes
+    0.5 s and is wanted within 1.0 s, all in device seconds:
+    new         0.2 s alone, then both until 2.6 s are done: begins after 0.4 + (2.6 - 0.2) / 2 = 1.6 s, times 1.15 is
+                more than the 0.5 s of slack: refused, come back in 1.6 - 0.5 / 1.15 = 1.165 s
+    promised    0.4 + (0.6 - 0.2) / 2 = 0.6 s > 0.5 s: things went slower than predicted; come back in 0.1 s
 """
 
 from collections.abc import Sequence
@@ -45,6 +46,14 @@ class Company:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Promised work that ranks after a request."""
+
+    start_s: float  # when it has to start
+    ahead_s: float  # device seconds of accepted and promised work before it
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """What admission sees of a request and the system."""
 
@@ -54,14 +63,16 @@ class Arrival:
     fastest_s: float  # its critical path, every task on as many devices as help
     companies: Sequence[Company]  # by size of batches; the first is of one
     load_s: float  # loading of its models that no executor holds
-    queued_s: float  # device seconds of accepted work that waits and is not ranked after it, in batches that cost least
-    running_s: float  # device seconds that running batches still take
-    promised_s: float  # device seconds held for others that were refused, in batches that cost least
-    promised_requests: float  # held for them
+    start_s: float  # when it has to start
+    own_s: float  # its device seconds; here and below, in batches that cost least
+    queued_s: float  # device seconds of accepted work that waits and ranks before it
+    frees: Sequence[tuple[float, int]]  # (seconds until they are there for it, executors), in order
+    promised_s: float  # device seconds held for others that were refused, and will rank before it
+    promised_requests: float  # refused, and expected to come back
+    later: Sequence[Later]  # promised, and ranks after it; in order
+    total_s: float  # device seconds of all accepted work that waits, and of all that is promised
     is_promised: bool  # it was refused before and told to come now
     allowance: float  # by which predicted waits have to be taken longer to hold nearly always
-    first_free_s: float  # until an executor is idle, by prediction
-    executors: int
     requests: int  # accepted and not finished
 
 
@@ -90,26 +101,27 @@ def admit_by_predicted_finish(arrival: Arrival) -> Admitted | Refused:
         return Refused(f"The queue is full ({MAX_QUEUED_REQUESTS} requests).", surplus * _one_request_s(arrival))
     if arrival.deadline_s is None:
         return admit_all(arrival)
-    if not arrival.executors:
+    if not arrival.frees:
         return Refused("No executor is there to meet the deadline.", NO_EXECUTOR_RETRY_S)
     left_s = arrival.deadline_s - arrival.now_s
-    company = _company(arrival, left_s)
+    company = _company(arrival, left_s - arrival.load_s)
     slack_s = left_s - arrival.load_s - company.path_s
     longer = arrival.allowance * (1.0 + margin)
     wait_s = longer * _wait_s(arrival, company, promised_s)
-    if wait_s <= slack_s or IDLE * _wait_s(arrival, company, 0.0) <= slack_s:
+    fits = wait_s <= slack_s and all(_bears(arrival, company, longer, later) for later in arrival.later)
+    if fits or IDLE * _wait_s(arrival, company, 0.0) <= slack_s:
         return admit_all(arrival)
     if arrival.arrived_s + arrival.fastest_s > arrival.deadline_s:
         takes = f"the request alone takes {arrival.fastest_s:.3f} s"
         return Refused(f"The deadline cannot be met: {takes}; give it more time.", None)
-    retry_s = (wait_s - slack_s) / longer  # waits shorten by a second a second
+    retry_s = _retry_s(arrival, company, slack_s / longer)
     return Refused(f"The deadline cannot be met by now; come back in {retry_s:.3f} s.", retry_s)
 
 
 def admit_all(arrival: Arrival) -> Admitted | Refused:
     """Accept every request, however late it will be. For comparison."""
     left_s = inf if arrival.deadline_s is None else arrival.deadline_s - arrival.now_s
-    company = _company(arrival, left_s)
+    company = _company(arrival, left_s - arrival.load_s)
     wait_s = _wait_s(arrival, company, 0.0)
     return Admitted(arrival.now_s + arrival.load_s + wait_s + company.path_s, wait_s)
 
@@ -130,14 +142,46 @@ def _company(arrival: Arrival, left_s: float) -> Company:
 
 def _wait_s(arrival: Arrival, company: Company, promised_s: float) -> float:
     """Until the request's first task begins."""
-    if not arrival.executors:
-        return inf
-    ahead_s = arrival.running_s + company.pace * (arrival.queued_s + promised_s)
-    return max(ahead_s / arrival.executors, arrival.first_free_s)
+    return _begin_s(arrival, company.pace * (arrival.queued_s + promised_s))
+
+
+def _begin_s(arrival: Arrival, ahead_s: float) -> float:
+    """When executors come to a task behind `ahead_s` device seconds, which they share as they get free."""
+    at_s, executors = 0.0, 0
+    for free_s, count in arrival.frees:
+        if executors and ahead_s <= executors * (free_s - at_s):
+            break
+        ahead_s -= executors * (free_s - at_s)
+        at_s, executors = free_s, executors + count
+    return at_s + ahead_s / executors if executors else inf
+
+
+def _bears(arrival: Arrival, company: Company, longer: float, later: Later) -> bool:
+    """Whether what was promised can still begin in time with the request before it."""
+    wait_s = _begin_s(arrival, company.pace * (later.ahead_s + arrival.own_s))
+    return arrival.is_promised or longer * wait_s <= later.start_s - arrival.now_s
+
+
+def _retry_s(arrival: Arrival, company: Company, slack_s: float) -> float:
+    """Seconds after which the request would be accepted, sent anew.
+
+    At its new time it ranks behind more than now: what was promised and has to start until then is ahead of it. So its
+    wait grows along with what it passes, until there is a gap. Waits shorten by a second a second.
+
+    slack_s    how long it may wait
+    """
+    own_s = company.pace * arrival.own_s / sum(count for _, count in arrival.frees)
+    retry_s = max(0.0, _wait_s(arrival, company, arrival.promised_s) - slack_s)
+    ends_s = [*(later.ahead_s for later in arrival.later[1:]), arrival.total_s]
+    for later, end_s in zip(arrival.later, ends_s, strict=False):
+        if later.start_s > arrival.start_s + retry_s + own_s:
+            break
+        retry_s = max(retry_s, _begin_s(arrival, company.pace * end_s) - slack_s)
+    return retry_s
 
 
 def _one_request_s(arrival: Arrival) -> float:
     """Seconds in which one of the queued requests is done."""
-    if not arrival.executors:
+    if not arrival.frees:
         return NO_EXECUTOR_RETRY_S
-    return (arrival.queued_s + arrival.running_s) / arrival.executors / max(1, arrival.requests)
+    return _begin_s(arrival, arrival.queued_s) / max(1, arrival.requests)

@@ -178,13 +178,12 @@ def _ready(state: "State") -> None:
 def _totals(state: "State") -> None:
     queued = [task for task in state.tasks.values() if task.state in (TaskState.WAITING, TaskState.READY)]
     assert len(state.tasks) == sum(len(request.tasks) for request in state.requests.values()), "tasks"
-    work_s = sum(task.share_s for task in queued)
-    deadline_work_s = sum(task.share_s for task in queued if task.request.has_deadline)
-    assert isclose(state.work_s, work_s, rel_tol=1e-6, abs_tol=1e-6), "work_s"
-    assert isclose(state.deadline_work_s, deadline_work_s, rel_tol=1e-6, abs_tol=1e-6), "deadline_work_s"
+    demand = sorted((task.rank, task.share_s, task.request.has_deadline) for task in queued)
+    assert list(state.demand) == demand, "demand: not the tasks that wait or are ready"
+    assert isclose(state.demand.total_s, sum(seconds for _, seconds, _ in demand), abs_tol=1e-6), "demand: total_s"
     free_at_sum_s = sum(executor.free_at_s for executor in state.executors.values() if executor.batch is not None)
     assert isclose(state.free_at_sum_s, free_at_sum_s, rel_tol=1e-6, abs_tol=1e-6), "free_at_sum_s"
     hopeful = {request.id for request in state.requests.values() if request.has_deadline and not request.ending}
     assert hopeful <= {request.id for _, _, request in state.latest}, "latest: a request whose deadline nobody watches"
     promised_s = sum(promise.work_s for promise in state.promises)
-    assert isclose(state.promises.work_s, promised_s, rel_tol=1e-6, abs_tol=1e-6), "promises: work_s"
+    assert isclose(state.promises.demand.total_s, promised_s, rel_tol=1e-6, abs_tol=1e-6), "promises: demand"

@@ -8,7 +8,7 @@ from brickwork.control.lateness import is_too_late, watch
 from brickwork.control.records import RequestRecord
 from brickwork.control.requests import end_early
 from brickwork.control.scheduling import soft_deadline_s
-from brickwork.control.tasks import TaskState
+from brickwork.control.tasks import QUEUED, TaskState
 from brickwork.control.turn import Turn
 from brickwork.core.request import Outcome
 
@@ -32,10 +32,14 @@ def _too_late(turn: Turn, request: RequestRecord) -> str:
 
 def _demote(turn: Turn, request: RequestRecord) -> None:
     turn.tell(request.id, "too late for its deadline, goes on as best effort")
-    turn.state.give_up_deadline(request)
+    request.is_late = True
     request.due_s = request.rank_due_s = soft_deadline_s(turn.now_s, request.path_s)
     for position, task in enumerate(request.tasks.values()):
         rank = turn.policies.rank(request.due_s, task.path_s, request.number, position)
+        if task.state in QUEUED:
+            turn.state.uncount_work(task)
         if task.state is TaskState.READY:
             turn.state.ready.move(task, rank)
         task.rank = rank
+        if task.state in QUEUED:
+            turn.state.count_work(task)

@@ -1,14 +1,18 @@
 """What admission is told about a request and the system, gathered from the state."""
 
+from itertools import islice
 from math import ceil, inf
 
 from brickwork.compiler.instance import remaining_s
-from brickwork.control.admission import Admitted, Arrival, Company, Refused
+from brickwork.control.admission import Admitted, Arrival, Company, Later, Refused
 from brickwork.control.batching import MAX_BATCH
 from brickwork.control.promises import Promise, is_due
-from brickwork.control.records import RequestRecord, TaskRecord
+from brickwork.control.records import Rank, RequestRecord, TaskRecord
 from brickwork.control.turn import Turn
 from brickwork.core.request import Outcome
+
+MAX_FREES = 64
+"""Busy executors that are looked at one by one; of more, every n-th."""
 
 MIN_WAIT = 0.2
 """Of a request's path: shorter waits say nothing about how waits are predicted."""
@@ -30,9 +34,9 @@ def learn_wait(turn: Turn, request: RequestRecord, outcome: Outcome) -> None:
 
 
 def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arrival:
-    state = turn.state
+    state, promises = turn.state, turn.state.promises
     nowhere = [model for model in request.facts.models.values() if not state.replicas(model.id)]
-    is_promised = promise is not None and is_due(promise, turn.now_s)
+    rank = min((task.rank for task in request.tasks.values()), default=(turn.now_s, 0, 0))
     return Arrival(
         now_s=turn.now_s,
         arrived_s=request.arrived_s,
@@ -40,16 +44,43 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
         fastest_s=request.fastest_s,
         companies=_companies(turn, request),
         load_s=sum(turn.estimate.load_s(turn.device, model) for model in nowhere),
-        queued_s=state.deadline_work_s if request.has_deadline else state.work_s,
-        running_s=state.running_s(turn.now_s),
-        promised_s=state.promises.held_s,
-        promised_requests=state.promises.held_requests,
-        is_promised=is_promised,
+        start_s=rank[0],
+        own_s=sum(task.share_s for task in request.tasks.values()),
+        queued_s=state.demand.before(rank),
+        frees=_frees(turn, request.due_s - request.path_s - turn.now_s),
+        promised_s=promises.kept * promises.demand.before(rank),
+        promised_requests=promises.held_requests,
+        later=_later(turn, rank) if request.has_deadline else (),
+        total_s=state.demand.total_s + promises.kept * promises.demand.total_s,
+        is_promised=promise is not None and is_due(promise, turn.now_s),
         allowance=state.allowance.factor,
-        first_free_s=state.first_free_s(turn.now_s),
-        executors=len(state.executors),
         requests=len(state.requests),
     )
+
+
+def _frees(turn: Turn, slack_s: float) -> list[tuple[float, int]]:
+    """When executors are there for a task with so much slack, and how many at a time: those that are idle or would
+    yield to it now, the others when their batches end. Of many, some stand for those around them."""
+    state = turn.state
+    busy, sampled = state.busy_by_free_at, max(1, len(state.busy_by_free_at) // MAX_FREES)
+    now = len(state.idle_by_free)
+    frees: list[tuple[float, int]] = []
+    for free_at_s, executor in islice(busy, sampled // 2, None, sampled):
+        laxity_s = state.executors[executor].laxity_s
+        if laxity_s is not None and laxity_s > slack_s:
+            now += sampled
+        else:
+            frees.append((max(0.0, free_at_s - turn.now_s), sampled))
+    return [(0.0, now), *frees] if now else frees
+
+
+def _later(turn: Turn, rank: Rank) -> list[Later]:
+    """What was promised and ranks after a request, in order, with all that ranks before it."""
+    state, promises = turn.state, turn.state.promises
+    return [
+        Later(start_s, state.demand.before((start_s, 0, 0)) + promises.kept * before_s)
+        for start_s, before_s in promises.demand.later(rank)
+    ]
 
 
 def _companies(turn: Turn, request: RequestRecord) -> list[Company]:

@@ -27,6 +27,10 @@ class SortedKeys(Generic[K]):
             raise KeyError(key)
         del self._keys[place]
 
+    def below(self, key: K) -> int:
+        """How many keys are less than `key`."""
+        return bisect_left(self._keys, key)
+
     def first(self, count: int) -> list[K]:
         return self._keys[:count]
 

@@ -19,7 +19,7 @@ def move(turn: Turn, task: TaskRecord, trigger: Trigger, reason: str = "") -> No
     if before is TaskState.READY:
         state.ready.remove(task)
     if before in QUEUED and after not in QUEUED:
-        state.add_work(task, -task.share_s)
+        state.uncount_work(task)
     if before in RUNNING and after not in RUNNING:
         task.batch = None
         request.running -= 1
@@ -28,7 +28,7 @@ def move(turn: Turn, task: TaskRecord, trigger: Trigger, reason: str = "") -> No
     if after is TaskState.READY:
         state.ready.push(task)
     if before in RUNNING and after is TaskState.READY:
-        state.add_work(task, task.share_s)
+        state.count_work(task)
     if after in TERMINAL:
         state.end_task(task)
         drop_checkpoint(turn, task)

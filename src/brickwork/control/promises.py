@@ -21,6 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from brickwork.control.demand import Demand
+from brickwork.control.records import Rank
+
 GRACE_S = 1.5
 """For how long after its time a promise is held: `Retry-After` has whole seconds, so a client may be up to one late,
 and the way takes its time."""
@@ -41,6 +44,7 @@ class Promise:
     key: str  # resend key of the request
     due_s: float  # when it was told to come, on control's clock
     work_s: float  # device seconds held for it
+    rank: Rank  # that its request will have
     is_open: bool = True
 
 
@@ -53,17 +57,12 @@ class Promises:
     """Promises that are open, by key and by time."""
 
     def __init__(self) -> None:
-        self.work_s = 0.0  # of all of them
+        self.demand = Demand()  # device seconds that are wanted for them, by rank
         self.kept = 1.0  # share of promises that were kept lately; believed until seen otherwise
         self._by_key: dict[str, list[Promise]] = {}  # each list in the order of due_s
         self._by_time: list[tuple[float, int, Promise]] = []  # heap of (due_s, number, promise), closed ones too
         self._number = 0
         self._open = 0
-
-    @property
-    def held_s(self) -> float:
-        """Device seconds that are held for refused requests."""
-        return self.kept * max(0.0, self.work_s)
 
     @property
     def held_requests(self) -> float:
@@ -75,16 +74,19 @@ class Promises:
         promises = self._by_key.get(key)
         return promises[0] if promises else None
 
-    def give(self, key: str, due_s: float, work_s: float) -> None:
-        """Promise a request with this key that it will be accepted at `due_s`. Without a key nobody could claim it."""
+    def give(self, key: str, due_s: float, slack_s: float, work_s: float) -> None:
+        """Promise a request with this key that it will be accepted at `due_s`. Without a key nobody could claim it.
+
+        slack_s    by how much later than that it may start
+        """
         if not key or len(self._by_time) >= MAX_PROMISES:
             return
-        promise = Promise(key, due_s, work_s)
         self._number += 1
+        promise = Promise(key, due_s, work_s, (due_s + slack_s, self._number, 0))
         self._open += 1
         heappush(self._by_time, (due_s, self._number, promise))
         insort(self._by_key.setdefault(key, []), promise, key=lambda each: each.due_s)
-        self.work_s += work_s
+        self.demand.add(promise.rank, work_s, is_hard=True)
 
     def keep(self, promise: Promise) -> None:
         """Its request came back and was accepted."""
@@ -113,7 +115,7 @@ class Promises:
         own.remove(promise)
         if not own:
             del self._by_key[promise.key]
-        self.work_s = self.work_s - promise.work_s if self._by_key else 0.0
+        self.demand.remove(promise.rank)
 
     def _learn(self, kept: float) -> None:
         self.kept += WEIGHT * (kept - self.kept)

@@ -58,7 +58,8 @@ def _promise(turn: Turn, request: RequestRecord, promise: Promise | None, verdic
         promises.withdraw(promise)
     if verdict.retry_after_s is not None:
         work_s = sum(task.share_s for task in request.tasks.values())
-        promises.give(request.request.resend_key, turn.now_s + verdict.retry_after_s, work_s)
+        slack_s = max(0.0, request.due_s - request.path_s - request.arrived_s)
+        promises.give(request.request.resend_key, turn.now_s + verdict.retry_after_s, slack_s, work_s)
         warm(turn, request)
 
 

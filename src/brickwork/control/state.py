@@ -10,6 +10,7 @@ from typing import TypeVar
 from brickwork.compiler.instance import ConcreteWork
 from brickwork.compiler.plan import Plan
 from brickwork.control import check
+from brickwork.control.demand import Demand
 from brickwork.control.facts import PlanFacts
 from brickwork.control.indexes import SortedKeys
 from brickwork.control.latest import LatestStarts
@@ -25,7 +26,6 @@ from brickwork.control.records import (
     TaskRecord,
 )
 from brickwork.control.story import Story
-from brickwork.control.tasks import QUEUED
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, PlanId, RequestId, TaskId
 from brickwork.core.model import ModelSpec
 from brickwork.profile.correction import Allowance, Correction
@@ -71,8 +71,7 @@ class State:
         self.largest_seen_bytes = 0  # largest budget of any executor so far
         self.devices: dict[str, int] = {}  # device -> executors that have it
 
-        self.work_s = 0.0  # sum of share_s over tasks waiting or ready
-        self.deadline_work_s = 0.0  # of those, of requests with a deadline
+        self.demand = Demand()  # share_s of tasks waiting or ready, by rank
         self.free_at_sum_s = 0.0  # sum of free_at_s over the busy executors
 
         self.finished: dict[RequestId, None] = {}  # the last MAX_CLOSED
@@ -109,7 +108,7 @@ class State:
         request.open = len(request.tasks)
         for task in request.tasks.values():
             self.tasks[task.id] = task
-            self.add_work(task, task.share_s)
+            self.count_work(task)
             for model in task.program.models:
                 self.models.setdefault(model, ModelRecord()).demand += 1
 
@@ -124,8 +123,6 @@ class State:
         del self.requests[request.id]
         for task in request.tasks.values():
             del self.tasks[task.id]
-        if not self.requests:  # leave no rounding behind
-            self.work_s = self.deadline_work_s = 0.0
         self.remember_finished(request.id)
 
     def remember_finished(self, request_id: RequestId) -> None:
@@ -142,18 +139,13 @@ class State:
         task.lone_s -= gained_s
         task.share_s -= gained_share_s
 
-    def give_up_deadline(self, request: RequestRecord) -> None:
-        """From here on the request is best effort."""
-        for task in request.tasks.values():
-            if task.state in QUEUED:
-                self.deadline_work_s -= task.share_s
-        request.is_late = True
+    def count_work(self, task: TaskRecord) -> None:
+        """The task waits or is ready, as it was not before."""
+        self.demand.add(task.rank, task.share_s, task.request.has_deadline)
 
-    def add_work(self, task: TaskRecord, share_s: float) -> None:
-        """Account for a task that joins those waiting or ready, or, with a negative share, leaves them."""
-        self.work_s += share_s
-        if task.request.has_deadline:
-            self.deadline_work_s += share_s
+    def uncount_work(self, task: TaskRecord) -> None:
+        """The task waits no more, or is about to get another rank."""
+        self.demand.remove(task.rank)
 
     # executors and replicas
 

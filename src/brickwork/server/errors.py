@@ -123,9 +123,12 @@ def envelope(error: ApiError) -> JSONResponse:
 
 def body(error: ApiError) -> dict[str, Any]:
     kind = "rate_limit_error" if error.status == 429 else "server_error" if error.status >= 500 else None
-    detail = ErrorDetail(
-        message=error.message, type=kind or "invalid_request_error", param=error.param, code=error.code
-    ).model_dump(exclude={"retry_after_ms"})
+    detail: dict[str, Any] = {
+        "message": error.message,
+        "type": kind or "invalid_request_error",
+        "param": error.param,
+        "code": error.code,
+    }
     if (wait_ms := error.headers.get("retry-after-ms")) is not None:
         detail["retry_after_ms"] = int(wait_ms)
     return {"error": detail}

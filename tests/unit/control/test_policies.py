@@ -16,6 +16,7 @@ from brickwork.control.admission import (
     Admitted,
     Arrival,
     Company,
+    Later,
     Refused,
     admit_by_predicted_finish,
 )
@@ -36,10 +37,11 @@ def arrival(
     fastest_s: float | None = None,
     **more: Any,
 ) -> Arrival:
-    """At time 100 on control's clock."""
+    """At time 100 on control's clock; `executors` are idle."""
     rest = {
-        "arrived_s": 100.0, "load_s": 0.0, "running_s": 0.0, "promised_s": 0.0, "promised_requests": 0.0,
-        "is_promised": False, "allowance": 1.0, "first_free_s": 0.0, "requests": 0,
+        "arrived_s": 100.0, "own_s": path_s, "later": (), "start_s": (deadline_s or 0.0) - path_s, "load_s": 0.0,
+        "total_s": queued_s + more.get("promised_s", 0.0), "promised_s": 0.0, "promised_requests": 0.0,
+        "is_promised": False, "allowance": 1.0, "frees": ((0.0, executors),) if executors else (), "requests": 0,
     }  # fmt: skip
     return Arrival(
         now_s=100.0,
@@ -47,7 +49,6 @@ def arrival(
         fastest_s=path_s if fastest_s is None else fastest_s,
         companies=companies or (Company(path_s, 1.0),),
         queued_s=queued_s,
-        executors=executors,
         **(rest | more),
     )
 
@@ -64,11 +65,21 @@ def is_admitted(view: Arrival) -> bool:
 
 class TestAdmission:
     def test_finish_is_work_ahead_over_executors_plus_loads_plus_path(self) -> None:
-        view = arrival(queued_s=3.0, running_s=1.0, load_s=0.5)
+        view = arrival(queued_s=4.0, load_s=0.5)
         assert admit_by_predicted_finish(view) == Admitted(100.0 + 4.0 / 2 + 0.5 + 1.0, wait_s=2.0)
 
-    def test_a_long_batch_everywhere_delays_more_than_little_work(self) -> None:
-        assert admit_by_predicted_finish(arrival(queued_s=1.0, first_free_s=9.0)) == Admitted(110.0, wait_s=9.0)
+    def test_executors_share_the_work_as_they_get_free(self) -> None:
+        """One at 1 s, another at 3 s: 2 s of the 4 are done by the first alone, the rest by both within 1 s."""
+        view = arrival(queued_s=4.0, frees=((1.0, 1), (3.0, 1)))
+        assert admit_by_predicted_finish(view) == Admitted(105.0, wait_s=4.0)
+
+    def test_a_long_batch_elsewhere_is_in_nobodys_way(self) -> None:
+        view = arrival(queued_s=0.5, frees=((0.0, 1), (1000.0, 7)))
+        assert admit_by_predicted_finish(view) == Admitted(101.5, wait_s=0.5)
+
+    def test_a_long_batch_everywhere_delays(self) -> None:
+        view = arrival(queued_s=1.0, frees=((9.0, 2),))
+        assert admit_by_predicted_finish(view) == Admitted(110.5, wait_s=9.5)
 
     def test_a_deadline_is_met_when_the_wait_may_be_a_margin_longer(self) -> None:
         assert is_admitted(arrival(deadline_s=101.0 + 2.0 * (1 + MARGIN) + 1e-9, queued_s=4.0))
@@ -96,8 +107,15 @@ class TestAdmission:
         assert is_admitted(replace(view, is_promised=True))
 
     def test_a_promise_that_cannot_be_kept_is_told_another_time(self) -> None:
-        verdict = refused(arrival(deadline_s=103.0, queued_s=5.0, promised_s=50.0, is_promised=True))
+        verdict = refused(arrival(deadline_s=103.0, queued_s=5.0, is_promised=True))
         assert verdict.retry_after_s == pytest.approx(0.5)
+
+    def test_what_is_promised_and_ranks_later_is_not_made_late(self) -> None:
+        """The next in line has to start in 1.2 s, behind 2 s of work on two executors; this one takes a second."""
+        view = arrival(deadline_s=102.5, queued_s=2.0, later=(Later(101.2, 2.0),), total_s=3.0)
+        assert not is_admitted(view)
+        assert is_admitted(replace(view, later=(Later(102.0, 2.0),)))
+        assert is_admitted(replace(view, is_promised=True))
 
     def test_devices_do_not_idle_for_promises(self) -> None:
         assert is_admitted(arrival(deadline_s=102.0, queued_s=0.4, promised_s=50.0))
