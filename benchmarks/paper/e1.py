@@ -1,4 +1,4 @@
-"""E1: the request rate that holds, against baselines and bounds. scenarios/e1.yaml has claim and goals, harness.py flags."""
+"""E1: the request rate that holds, against baselines and bounds. Claim and goals: scenarios/e1.yaml; flags: harness.py."""
 
 from harness import main
 
