@@ -1,4 +1,4 @@
-"""E1: the request rate that holds, against baselines and bounds. Claim and goals: scenarios/e1.yaml; flags: harness.py."""
+"""E1: the request rate that holds, against baselines and bounds. Claim and goals in scenarios/e1.yaml."""
 
 from harness import main
 
