@@ -144,7 +144,10 @@ def _spot(
         record = turn.state.models[model_id]
         if record.demand and record.replicas == 1:  # somebody wants it and nobody else has it
             displaced_s += estimate.load_s(device, executor.replicas[model_id].model)
-    wait_s = 0.0 if is_idle else _left_s(turn, executor) + errand.backlog_s
+    if is_idle:
+        wait_s = max(0.0, executor.loading_until_s - turn.now_s)
+    else:
+        wait_s = _left_s(turn, executor) + errand.backlog_s
     return Spot(executor.id, is_idle, wait_s, load_s, transfer_s, errand.run_s, displaced_s)
 
 

@@ -27,6 +27,7 @@ def check(state: "State") -> None:
     _executor_indexes(state)
     _ready(state)
     _totals(state)
+    _tenants(state)
 
 
 def _request(state: "State", request: "RequestRecord") -> None:
@@ -187,3 +188,11 @@ def _totals(state: "State") -> None:
     assert hopeful <= {request.id for _, _, request in state.latest}, "latest: a request whose deadline nobody watches"
     promised_s = sum(promise.work_s for promise in state.promises)
     assert isclose(state.promises.demand.total_s, promised_s, rel_tol=1e-6, abs_tol=1e-6), "promises: demand"
+
+
+def _tenants(state: "State") -> None:
+    requests = Counter(request.request.tenant for request in state.requests.values())
+    accounts = state.tenants.accounts
+    assert {name: account.requests for name, account in accounts.items() if account.requests} == requests, "tenants"
+    present = sorted((account.clock_s, name) for name, account in accounts.items() if account.requests)
+    assert list(state.tenants.present) == present, "tenants: present"

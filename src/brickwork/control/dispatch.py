@@ -124,7 +124,7 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
     ready = group.size
     tasks = _choose(turn, group, spot, executor)
     head, size = tasks[0], len(tasks)
-    start_s = spot.load_s + spot.transfer_s
+    start_s = spot.wait_s + spot.load_s + spot.transfer_s
     gang = spread(turn, head, executor, start_s) if size == 1 else Gang(WHOLE, (), start_s)
     reason = turn.why(f"{size} of {ready} ready, done soonest on {executor.id}")
     leaving = unloads(turn, head, executor, need_bytes(turn, head, executor.device, size))

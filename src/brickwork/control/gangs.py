@@ -49,7 +49,8 @@ def wider(turn: Turn, task: TaskRecord, leader: ExecutorRecord, gang: int, left:
     left      steps it has left
     step_s    seconds of one as it runs now; one passes before it can change
     """
-    device, estimate, idle = leader.device, turn.estimate, len(turn.state.idle_by_free)
+    device, estimate = leader.device, turn.estimate
+    idle = len(turn.state.models[task.needs.heaviest[0]].idle_holders)  # others would have to load it first
     now = Choice(Layout(gang), 0.0, left * step_s)
     choices = [now]
     for wide in layouts(turn, task, device):

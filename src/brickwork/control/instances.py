@@ -20,7 +20,9 @@ def instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
     arrived_s = turn.now_s if event.arrived_s is None else event.arrived_s
     due_s = soft_deadline_s(arrived_s, path_s) if given_s is None else arrived_s + given_s
     number = turn.state.next_request_number()
-    record = RequestRecord(request.id, request, facts, number, arrived_s, due_s, due_s, path_s, path_s, scalars)
+    lead_s = turn.policies.lead(turn.state.tenants.view(request.tenant, len(turn.state.executors)))
+    rank_due_s = due_s + lead_s
+    record = RequestRecord(request.id, request, facts, number, arrived_s, due_s, rank_due_s, path_s, path_s, scalars)
     for position, task in enumerate(plan.tasks):
         program, shape = facts.programs[task.program], shape_key(plan, task, scalars)
         limit = (
@@ -33,7 +35,7 @@ def instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
             program=program,
             works=works[task.name],
             shape=shape,
-            rank=turn.policies.rank(due_s, paths_s[task.name], number, position),
+            rank=turn.policies.rank(rank_due_s, paths_s[task.name], number, position),
             path_s=paths_s[task.name],
             lone_s=lone_s[task.name],
             share_s=turn.estimate.equal_batch_s(turn.device, works[task.name], limit) / limit,

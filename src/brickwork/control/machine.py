@@ -5,6 +5,7 @@ what is ready. It reads no clock, draws no random number and does no I/O; equal 
 actions.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from brickwork.compiler.plan import Plan
@@ -25,8 +26,10 @@ from brickwork.control.events import (
     Woke,
 )
 from brickwork.control.expiry import look_again
+from brickwork.control.fairness import Tenant
 from brickwork.control.policies import Policies
 from brickwork.control.records import ExecutorRecord
+from brickwork.control.scaling import scale
 from brickwork.control.state import MAX_PLANS, State
 from brickwork.control.turn import Turn
 from brickwork.core.ids import PlanId, RequestId
@@ -38,10 +41,11 @@ class Control:
 
     profile     what is known of speed and memory before anything ran
     policies    the replaceable decisions
+    tenants     terms of those that have other than the defaults, by name
     """
 
-    def __init__(self, profile: Profile, policies: Policies | None = None):
-        self.state = State()
+    def __init__(self, profile: Profile, policies: Policies | None = None, tenants: Mapping[str, Tenant] | None = None):
+        self.state = State(tenants)
         self._policies = policies or Policies()
         self._estimate = Estimate(profile, self.state.correction)
         self._plans: dict[tuple[PlanId, str], Plan] = {}  # as shared, by the id and name they came with
@@ -72,6 +76,7 @@ class Control:
                 pass  # an unload counts from its order on; a wake only lets due times pass
         look_again(turn)
         dispatch_ready(turn)
+        scale(turn)
         return turn.actions
 
     def next_wake_s(self) -> float | None:
@@ -122,6 +127,8 @@ def _loaded(turn: Turn, event: ModelLoaded) -> None:
     replica.is_loaded = True
     raw_s = turn.estimate.raw_load_s(executor.device, replica.model)
     turn.state.correction.learn(executor.device, {LOAD_KEY + replica.model.profile: raw_s}, event.load_s)
+    if all(other.is_loaded for other in executor.replicas.values()):
+        executor.loading_until_s = 0.0
     if executor.batch is not None:
         rosters.expect_start(turn, turn.state.batches[executor.batch])
 

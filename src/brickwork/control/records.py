@@ -124,6 +124,7 @@ class ExecutorRecord:
     max_degree: int = 1  # devices, itself included, that may share a batch led by it
     batch: BatchId | None = None  # in flight, led or helped with; None: idle
     free_at_s: float = 0.0  # predicted end of the batch in flight
+    loading_until_s: float = 0.0  # predicted end of the loads that were ordered ahead of need
     laxity_s: float | None = None  # of the batch it leads, while that could yield; None: it cannot
 
     @property

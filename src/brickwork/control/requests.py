@@ -11,11 +11,15 @@ from brickwork.control.lifecycle import move
 from brickwork.control.memory import too_large
 from brickwork.control.promises import Promise, is_due
 from brickwork.control.records import RequestRecord, TaskRecord
+from brickwork.control.scaling import note
 from brickwork.control.tasks import RUNNING, TaskState, Trigger
 from brickwork.control.turn import Turn
 from brickwork.control.values import let_go, own
 from brickwork.control.warming import warm
 from brickwork.core.request import Outcome
+
+QUOTA_RETRY_S = 1.0
+"""What a request over its tenant's quota is told: one of the others may end at any time."""
 
 
 def arrive(turn: Turn, event: RequestArrived) -> None:
@@ -23,6 +27,8 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
     state, request_id = turn.state, event.request.id
     if request_id in state.requests or request_id in state.finished:
         return turn.tell(request_id, "arrived again, ignored")
+    if not state.tenants.has_room(event.request.tenant):
+        return _refuse_over_quota(turn, event)
     request = instantiate(turn, event)
     for task in request.tasks.values():
         if error := too_large(turn, task):
@@ -40,8 +46,15 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
     _accept(turn, event, request, verdict)
 
 
+def _refuse_over_quota(turn: Turn, event: RequestArrived) -> None:
+    most = turn.state.tenants.terms(event.request.tenant).max_requests
+    error = f"Tenant {event.request.tenant} has {most} requests in the system, as many as it may; wait for one to end."
+    _refuse(turn, event, Outcome.REJECTED, error, QUOTA_RETRY_S)
+
+
 def _accept(turn: Turn, event: RequestArrived, request: RequestRecord, verdict: Admitted) -> None:
     turn.state.add_request(request)
+    note(turn, request)
     request.wait_s = verdict.wait_s
     accept = Accept(request.id, verdict.predicted_finish_s, turn.why("admitted"), lowered_inputs(event, request))
     turn.order(accept, request.id)

@@ -4,6 +4,7 @@ The methods here keep each index true while one fact changes; they decide nothin
 again from the records alone (`check.py`), after every event in tests and simulations.
 """
 
+from collections.abc import Mapping
 from math import inf
 from typing import TypeVar
 
@@ -12,8 +13,10 @@ from brickwork.compiler.plan import Plan
 from brickwork.control import check
 from brickwork.control.demand import Demand
 from brickwork.control.facts import PlanFacts
+from brickwork.control.fairness import Tenant
 from brickwork.control.indexes import SortedKeys
 from brickwork.control.latest import LatestStarts
+from brickwork.control.popularity import Popularity
 from brickwork.control.promises import Promises
 from brickwork.control.ready import ReadyQueue
 from brickwork.control.records import (
@@ -26,6 +29,7 @@ from brickwork.control.records import (
     TaskRecord,
 )
 from brickwork.control.story import Story
+from brickwork.control.tenants import Tenants
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, PlanId, RequestId, TaskId
 from brickwork.core.model import ModelSpec
 from brickwork.profile.correction import Allowance, Correction
@@ -45,7 +49,7 @@ V = TypeVar("V")
 class State:
     """The one mutable thing of control; changed inside `Control.handle` only."""
 
-    def __init__(self) -> None:
+    def __init__(self, tenants: Mapping[str, Tenant] | None = None) -> None:
         self.requests: dict[RequestId, RequestRecord] = {}  # accepted and not finished
         self.tasks: dict[TaskId, TaskRecord] = {}  # of those requests
         self.executors: dict[ExecutorId, ExecutorRecord] = {}  # joined and not lost
@@ -55,6 +59,9 @@ class State:
         self.latest = LatestStarts()  # every request with a deadline that can be met
         self.promises = Promises()
         self.correction = Correction()
+        self.tenants = Tenants(tenants)
+        self.popularity: dict[ModelId, Popularity] = {}  # of models that were asked for of late
+        self.next_scaling_s = 0.0
         self.allowance = Allowance()  # of predicted waits
         self.story = Story()
 
@@ -105,6 +112,7 @@ class State:
 
     def add_request(self, request: RequestRecord) -> None:
         self.requests[request.id] = request
+        self.tenants.enter(request.request.tenant, sum(task.share_s for task in request.tasks.values()))
         request.open = len(request.tasks)
         for task in request.tasks.values():
             self.tasks[task.id] = task
@@ -121,6 +129,7 @@ class State:
 
     def remove_request(self, request: RequestRecord) -> None:
         del self.requests[request.id]
+        self.tenants.leave(request.request.tenant)
         for task in request.tasks.values():
             del self.tasks[task.id]
         self.remember_finished(request.id)
