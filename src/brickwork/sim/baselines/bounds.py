@@ -1,7 +1,7 @@
 """Bounds: what nothing can exceed, and what a clairvoyant pool reaches.
 
 *fluid*    requests are divisible and known beforehand: only their least work has to fit into the time that there is.
-           A proof that no policy meets more.
+           A proof that no policy holds more, where holding includes the floor of every workflow.
 *ideal*    all models resident everywhere, no transfer, no control: earliest deadline first, pre-empted between steps,
            one or two devices for a request (its guidance rows apart), and the dearest requests shed when not all fit
 *ideal2*   earliest deadline first on one or two searched sub-clusters, each of whose models fit one device
@@ -19,8 +19,8 @@ from brickwork.sim.baselines.verdict import Verdict, verdict, verdict_of_counts
 
 
 def fluid(load: Load, devices: int) -> Verdict:
-    """Upper bound on attainment by work alone: over the whole run, the cheapest requests are met first, down to each
-    workflow's floor for the dear ones.
+    """What holds by work alone: over the whole run every workflow gets its floor, and the rest goes to the cheapest
+    requests first.
 
     The devices' time is that from the first arrival to the last deadline; a request costs the least device seconds that
     the table has for it, in any batch. No policy does better, whatever it knows.

@@ -66,10 +66,11 @@ def warm(jobs: Sequence[Job], costs: Sequence[Cost], servers: int) -> list[dict[
     """What servers hold before the first request: pipelines in turn, as many as fit."""
     kinds = sorted({job.kind for job in jobs})
     held: list[dict[int, None]] = [{} for _ in range(servers)]
-    for k in range(servers * len(kinds)):
-        server, kind = held[k % servers], kinds[(k + k // servers) % len(kinds)] if kinds else 0
-        if kind not in server and fits_together([costs[each] for each in (*server, kind)]):
-            server[kind] = None
+    for number, server in enumerate(held):
+        for shift in range(len(kinds)):
+            kind = kinds[(number + shift) % len(kinds)]
+            if fits_together([costs[each] for each in (*server, kind)]):
+                server[kind] = None
     return held
 
 
