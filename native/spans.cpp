@@ -1,7 +1,8 @@
 // Takes spans of an arena's blocks: the one part of the tensor pool that touches thousands of words at a time.
 //
 //     life of block b     generation:24 | holders:40     who holds the tensor that begins at b (data/blocks.py)
-//     cover of block b    generation:24 | head + 1:40    which life of which head the block belonged to last
+//     cover of block b    generation:24 | backed:1 | head + 1:39
+//                         which life of which head the block belonged to last; whether its pages exist
 //
 // A block is covered while the head that its cover names is in that very life and held by somebody. So dropping the
 // head's last holder frees all blocks of a span in one change, whoever makes it and whatever dies next, and nothing has
@@ -31,6 +32,8 @@ namespace {
 
 constexpr unsigned kHolders = 40;
 constexpr uint64_t kHolderMask = (uint64_t{1} << kHolders) - 1;
+constexpr uint64_t kBacked = uint64_t{1} << 39;
+constexpr uint64_t kHeadMask = kBacked - 1;
 constexpr uint64_t kGenerations = uint64_t{1} << 24;
 
 // The two tables of one arena. It holds the exporter's buffer, so the mapping cannot go away below it.
@@ -85,13 +88,13 @@ class Spans {
     return best;
   }
 
-  // (blocks in use, blocks that were ever used), each at its own moment.
+  // (blocks in use, blocks whose pages exist), each at its own moment.
   std::pair<size_t, size_t> used() const {
     nb::gil_scoped_release unlocked;
     size_t now = 0, ever = 0;
     Judge judge(*this);
     for (size_t i = 0; i < blocks_; ++i) {
-      ever += covers_[i].load(std::memory_order_relaxed) != 0;
+      ever += (covers_[i].load(std::memory_order_relaxed) & kBacked) != 0;
       now += judge.is_covered(i);
     }
     return {now, ever};
@@ -109,7 +112,13 @@ class Spans {
   // Whether `block` belongs to life `generation` of `head`, if that life is not over.
   bool belongs(size_t block, size_t head, uint64_t generation) const {
     if (block >= blocks_) throw nb::index_error("belongs: no such block");
-    return covers_[block].load(std::memory_order_acquire) == cover_of(head, generation);
+    return (covers_[block].load(std::memory_order_acquire) & ~kBacked) == cover_of(head, generation);
+  }
+
+  // Note that the pages of a span exist. For who took it, after making them: a death before leaves them to be made.
+  void back(size_t head, size_t count) {
+    if (head > blocks_ || count > blocks_ - head) throw nb::index_error("back: no such blocks");
+    for (size_t block = head; block < head + count; ++block) covers_[block].fetch_or(kBacked, std::memory_order_acq_rel);
   }
 
  private:
@@ -136,7 +145,7 @@ class Spans {
 
   // Acquire: partner of the drop of the head's last holder, after which the blocks' bytes are nobody's.
   bool is_live(uint64_t cover) const {
-    const uint64_t head = cover & kHolderMask;
+    const uint64_t head = cover & kHeadMask;
     if (head == 0 || head > blocks_) return false;
     const uint64_t life = lives_[head - 1].load(std::memory_order_acquire);
     return (life & kHolderMask) != 0 && life >> kHolders == cover >> kHolders;
@@ -165,15 +174,15 @@ class Spans {
     return generation;
   }
 
-  // The first block that could not be claimed, or the end of the span. `is_fresh`: some were never used before.
+  // The first block that could not be claimed, or the end of the span. `is_fresh`: pages of some may not exist.
   size_t claim(size_t head, uint64_t generation, size_t count, bool& is_fresh) {
     const uint64_t mine = cover_of(head, generation);
     for (size_t block = head; block < head + count; ++block) {
       uint64_t seen = covers_[block].load(std::memory_order_acquire);
       if (is_live(seen)) return block;
       // Acquire-release: partner of the same exchange of another taker, of which one wins.
-      if (!covers_[block].compare_exchange_strong(seen, mine, std::memory_order_acq_rel)) return block;
-      is_fresh = is_fresh || seen == 0;
+      if (!covers_[block].compare_exchange_strong(seen, mine | (seen & kBacked), std::memory_order_acq_rel)) return block;
+      is_fresh = is_fresh || (seen & kBacked) == 0;
     }
     return head + count;
   }
@@ -192,7 +201,8 @@ void bind_spans(nb::module_& m) {
   nb::class_<Spans>(m, "Spans", "Tables of lives and covers, `blocks` words each, at `offset` of a writable buffer.")
       .def(nb::init<nb::handle, size_t, size_t>(), nb::arg("buffer"), nb::arg("offset"), nb::arg("blocks"))
       .def("take", &Spans::take, nb::arg("count"), nb::arg("holder"), nb::arg("from_top"),
-           "Lease `count` free blocks in a row: (head, generation, whether some were never used before), or None.")
+           "Lease `count` free blocks in a row: (head, generation, whether pages of some may not exist), or None.")
+      .def("back", &Spans::back, nb::arg("head"), nb::arg("count"))
       .def("heads", &Spans::heads)
       .def("longest", &Spans::longest)
       .def("used", &Spans::used)

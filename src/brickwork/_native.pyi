@@ -41,7 +41,10 @@ class Spans:
 
     def __init__(self, buffer: Buffer, offset: int, blocks: int) -> None: ...
     def take(self, count: int, holder: int, from_top: bool) -> tuple[int, int, bool] | None:
-        """Lease `count` free blocks in a row: (head, generation, whether some were never used before), or None."""
+        """Lease `count` free blocks in a row: (head, generation, whether pages of some may not exist), or None."""
+
+    def back(self, head: int, count: int) -> None:
+        """Note that the pages of a span exist; for who took it, after making them."""
 
     def heads(self) -> list[int]:
         """Blocks that begin a tensor which somebody holds, each at its own moment."""
@@ -50,7 +53,7 @@ class Spans:
         """Blocks of the longest free row, at some moment."""
 
     def used(self) -> tuple[int, int]:
-        """(blocks in use, blocks that were ever used), each at its own moment."""
+        """(blocks in use, blocks whose pages exist), each at its own moment."""
 
     def belongs(self, block: int, head: int, generation: int) -> bool:
         """Whether `block` belongs to that life of `head`, if that life is not over."""

@@ -62,7 +62,7 @@ class Arena:
             self._map.madvise(mmap.MADV_HUGEPAGE)
 
     def populate(self, block: int, count: int) -> None:
-        """Make the pages of a span exist, so that writing them cannot fail. They stay with the arena.
+        """Make the pages of a taken span exist, so that writing them cannot fail. They stay with the arena.
 
         raises    OutOfSpace when the host has no memory, or the disk no room, for them
         """
@@ -70,12 +70,13 @@ class Arena:
         try:
             self._map.madvise(MADV_POPULATE_WRITE, start, count * self.layout.block_bytes)
         except OSError as error:
-            if error.errno not in NO_MEMORY:
-                return  # an older kernel: pages come when they are touched
-            raise OutOfSpace(
-                f"The host has no room for {count * self.layout.block_bytes} bytes more of segment {self.segment:x}: "
-                f"{os.strerror(error.errno)}. Free memory or disk space, or start with a smaller arena."
-            ) from None
+            if error.errno in NO_MEMORY:
+                raise OutOfSpace(
+                    f"The host has no room for {count * self.layout.block_bytes} bytes more of segment "
+                    f"{self.segment:x}: {os.strerror(error.errno)}. Free memory or disk space."
+                ) from None
+            # an older kernel: pages come when they are touched
+        self.table.back(block, count)
 
 
 def create_arena(arena_bytes: int) -> int:

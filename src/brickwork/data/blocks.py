@@ -44,9 +44,13 @@ class BlockTable:
         self._spans = spans
 
     def take(self, count: int, holder: int) -> tuple[int, int, bool] | None:
-        """Lease `count` free blocks in a row to `holder`: (first block, generation, whether some of them were
-        never used before), or None if there is no such row."""
+        """Lease `count` free blocks in a row to `holder`: (first block, generation, whether pages of some of them
+        may not exist), or None if there is no such row."""
         return self._spans.take(count, holder, count * LARGE >= len(self._lives))
+
+    def back(self, block: int, count: int) -> None:
+        """Note that the pages of a taken span exist, after they were made."""
+        self._spans.back(block, count)
 
     def belongs(self, block: int, head: int, generation: int) -> bool:
         """Whether `block` is of the span that began at `head` in that life, if that life is not over."""
@@ -98,7 +102,7 @@ class BlockTable:
         return {block: holders_of(life) for block, life in lives if life & HOLDER_MASK}
 
     def used(self) -> tuple[int, int]:
-        """(blocks in use, blocks that were ever used), each block at its own moment."""
+        """(blocks in use, blocks whose pages exist), each block at its own moment."""
         return self._spans.used()
 
     def longest(self) -> int:

@@ -50,7 +50,7 @@ class SegmentUse:
 
     bytes_total: int
     bytes_in_use: int
-    peak_bytes: int  # ever used: what the segment costs of memory, or disk
+    peak_bytes: int  # whose pages exist, since they were used once: what the segment costs of memory, or disk
     largest_free_bytes: int  # the largest tensor that would fit now
 
 

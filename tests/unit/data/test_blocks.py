@@ -25,7 +25,7 @@ def table_of(first_word: int = 0, blocks: int = BLOCKS) -> BlockTable:
 def test_generation_counts_lives_and_wraps_to_zero() -> None:
     table = table_of((GENERATIONS - 2) << HOLDERS)
     for generation in (GENERATIONS - 1, 0, 1):
-        assert table.take(1, 5) == (0, generation, generation == GENERATIONS - 1)
+        assert table.take(1, 5) == (0, generation, True)
         assert table.held() == {0: (5,)}
         assert table.lease(0, (generation - 1) % GENERATIONS, 6) is None
         assert table.drop(0, generation, 5)
@@ -46,11 +46,23 @@ def test_small_spans_grow_from_the_bottom_and_large_ones_from_the_top() -> None:
     table = table_of()
     assert [taken[0] for _ in range(3) if (taken := table.take(1, 1))] == [0, 1, 2]
     assert [taken[0] for _ in range(2) if (taken := table.take(5, 1))] == [123, 118]
-    assert table.used() == (13, 13) and table.longest() == 115
+    assert table.used() == (13, 0) and table.longest() == 115
+    table.back(123, 5)
     assert table.reclaim(1) == 5
-    assert table.used() == (0, 13) and table.longest() == BLOCKS
+    assert table.used() == (0, 5) and table.longest() == BLOCKS
     assert table.take(BLOCKS, 1) == (0, 2, True)
     assert table.take(1, 1) is None
+
+
+def test_pages_are_made_until_they_are_noted_as_made() -> None:
+    """Who dies between taking and making leaves the making to the next; afterwards it is done for every later life."""
+    table = table_of()
+    for is_missing in (True, True, False, False):
+        head, generation, is_fresh = table.take(4, 3) or (-1, -1, False)
+        assert is_fresh == is_missing
+        if generation == 2:
+            table.back(head, 4)
+        assert table.drop(head, generation, 3)
 
 
 def test_a_span_ends_for_all_its_blocks_with_its_last_holder() -> None:
