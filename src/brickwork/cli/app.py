@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from brickwork.cli.bench import bench
+from brickwork.cli.models import models
 from brickwork.cli.plan import plan
 from brickwork.cli.run import RunGroup
 from brickwork.cli.serve import serve
@@ -36,6 +37,7 @@ def app() -> None:
 app.add_command(RunGroup("run"))
 app.add_command(serve)
 app.add_command(bench)
+app.add_command(models)
 app.add_command(simulate)
 app.add_command(plan)
 

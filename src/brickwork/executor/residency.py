@@ -20,6 +20,7 @@ class Residency:
         self._models: dict[ModelId, Any] = {}
         self._weight_bytes: dict[ModelId, int] = {}
         self._previews: dict[ModelId, Preview] = {}
+        self._failed: dict[ModelId, str] = {}  # why the last load failed; batches ordered behind it say the same
 
     def load(self, spec: ModelSpec) -> float:
         """Load `spec` unless it is resident. Returns the seconds it took.
@@ -35,7 +36,12 @@ class Residency:
                 "Raise the executor's memory budget."
             )
         start_s = monotonic()
-        self._models[spec.id] = loaders.load(spec)
+        self._failed.pop(spec.id, None)
+        try:
+            self._models[spec.id] = loaders.load(spec)
+        except ModelError as error:
+            self._failed[spec.id] = str(error)
+            raise
         self._weight_bytes[spec.id] = spec.weight_bytes
         for name, path in spec.extras:
             if name == "preview":
@@ -58,5 +64,5 @@ class Residency:
         raises    ModelError when it is not resident, which means that an order was lost or its load failed
         """
         if model not in self._models:
-            raise ModelError(f"{model} is not resident on this executor")
+            raise ModelError(self._failed.get(model) or f"{model} is not resident on this executor")
         return self._models[model]

@@ -49,7 +49,7 @@ def load(spec: ModelSpec) -> Any:
     if spec.kind not in CLASSES:
         raise ModelError(f"{spec.id}: no loader for models of kind {spec.kind!r}")
     try:
-        model = _pretrained(CLASSES[spec.kind], spec.path, dtype=getattr(torch, spec.dtype))
+        model = _model(spec)
         model.eval()  # and parameters that ask for gradients: torch picks other kernels when they do not, so other bits
         if spec.kind in TOKENIZERS:
             tokenizer = _pretrained(TOKENIZERS[spec.kind], dict(spec.extras)["tokenizer"])
@@ -67,3 +67,17 @@ def _pretrained(target: str, path: str, **options: Any) -> Any:
     module, name = target.split(":")
     cls = getattr(importlib.import_module(module), name)
     return cls.from_pretrained(path, local_files_only=True, **options)
+
+
+def _model(spec: ModelSpec) -> Any:
+    """The model, when the files hold every tensor of it, each finite. The libraries draw missing ones at random."""
+    model, info = _pretrained(
+        CLASSES[spec.kind], spec.path, dtype=getattr(torch, spec.dtype), use_safetensors=True, output_loading_info=True
+    )
+    for what in ("missing_keys", "mismatched_keys", "error_msgs"):
+        if found := [str(entry) for entry in info.get(what) or ()]:
+            raise ModelError(f"{spec.path}: {what.replace('_', ' ')}: {', '.join(sorted(found)[:3])}; copy it anew.")
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ModelError(f"{spec.path}: {name} holds NaN or infinity; the weights are broken, copy them anew.")
+    return model

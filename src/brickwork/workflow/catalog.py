@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
 from brickwork.core.errors import ModelError
 from brickwork.workflow.components import read_json
 from brickwork.workflow.family import Family
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
 
 FAMILIES = {
     "StableDiffusionPipeline": "brickwork.models.sd15.family:SD15Family",
@@ -30,15 +33,14 @@ FAMILIES = {
 
 
 def family(path: str | Path) -> Any:
-    """The family of a model directory, by the class that its model_index.json names.
+    """The family of a model, by the class that its model_index.json names.
 
-    path      a Diffusers directory, as `save_pretrained` writes it
+    path      a Diffusers directory, as `save_pretrained` writes it; a name given with `brickwork models add`; or a
+              hub id such as "stabilityai/stable-diffusion-3-medium-diffusers"
     returns   an object with that family's operations (`encode`, `noise`, `denoise`, `decode` ...)
-    raises    ModelError saying precisely what is missing, corrupt or unsupported
+    raises    ModelError saying precisely what is missing, corrupt or unsupported, all of it
     """
-    root = Path(path).expanduser().absolute()
-    if not root.is_dir():
-        raise ModelError(f"{path} is no directory; expected a Diffusers model directory with a model_index.json.")
+    root = resolved(path)
     if not (root / "model_index.json").is_file():
         raise ModelError(f"{path} has no model_index.json; expected a directory as save_pretrained writes it.")
     index = read_json(root / "model_index.json")
@@ -47,4 +49,25 @@ def family(path: str | Path) -> Any:
         raise ModelError(f"{path} is a {index.get('_class_name')}; supported: {', '.join(FAMILIES)}.")
     module, _, name = target.partition(":")
     kind: type[Family] = getattr(importlib.import_module(module), name)
-    return kind(root, index)
+    try:
+        return kind(root, index)
+    except ModelError as error:
+        raise _all_that_is_wrong(root, error) from None
+
+
+def resolved(path: str | Path) -> Path:
+    """The directory that a path, a name or a hub id means; raises ModelError."""
+    root = Path(path).expanduser().absolute()
+    if root.is_dir():
+        return root
+    if (named := importlib.import_module("brickwork.importers.names").known().get(str(path))) is not None:
+        return Path(named)
+    if HUB_ID.match(str(path)) and not root.parent.is_dir():
+        return Path(importlib.import_module("brickwork.importers.hub").snapshot(str(path)))
+    raise ModelError(f"{path} is no directory; expected a Diffusers model directory with a model_index.json.")
+
+
+def _all_that_is_wrong(root: Path, first: ModelError) -> ModelError:
+    """The error with what else is wrong, a line each."""
+    others = importlib.import_module("brickwork.importers.examine").problems(root)
+    return ModelError("\n".join([str(first), *(problem for problem in others if problem != str(first))]))

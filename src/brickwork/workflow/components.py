@@ -21,6 +21,9 @@ STEMS = ("model", "diffusion_pytorch_model")
 CONFIG_NAMES = {"scheduler": "scheduler_config.json", "image_processor": "preprocessor_config.json"}
 """Of the components whose configuration is not called config.json; tokenizers are read by their prefix."""
 
+FLOATS = ("F32", "F16", "BF16", "F64")
+"""Dtypes of safetensors that weights may be stored in."""
+
 MAX_HEADER_BYTES = 100 * 2**20
 """The limit of the safetensors format."""
 
@@ -127,11 +130,21 @@ def _count_in(file: Path) -> int:
         tensors = [entry for name, entry in header.items() if name != "__metadata__"]
         end = max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
         count = sum(prod(int(axis) for axis in entry["shape"]) for entry in tensors)
+        odd = sorted((name, entry["dtype"]) for name, entry in header.items() if _is_odd(name, entry))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ModelError(f"{file} is no safetensors file, or its header is broken ({error}); copy it anew.") from None
     if start + end != size:
         raise ModelError(f"{file} has {size:,} bytes, but its header promises {start + end:,}; copy it anew.")
+    if odd:
+        name, dtype = odd[0]
+        raise ModelError(f"{file}: {name} is {dtype}; supported weights: {', '.join(FLOATS)}.")
     return count
+
+
+def _is_odd(name: str, entry: dict[str, Any]) -> bool:
+    """True of quantised or foreign weights; whole numbers are fine in buffers (positions, tables)."""
+    is_weight = name.endswith((".weight", ".bias"))
+    return name != "__metadata__" and entry["dtype"] not in (FLOATS if is_weight else (*FLOATS, "I64", "I32", "BOOL"))
 
 
 def _read_header(file: Path, size: int) -> tuple[dict[str, Any], int]:

@@ -1,0 +1,1 @@
+"""Models from elsewhere: hub snapshots, names that a user gave to directories, and all that is wrong with one."""
