@@ -1,6 +1,7 @@
 """Steady load: the highest rate at 90 % attainment, brickwork's server against plain Diffusers behind FastAPI.
 
     python benchmarks/system/steady.py                # the starter model, about half an hour
+    python benchmarks/system/steady.py --quick        # one short seed and a coarse search, some five minutes
 
 Contenders: brickwork with 2 executors of 1 thread, and stock Diffusers as {2 processes x 1 thread, 1 x 2}, each alone
 on the machine, one after the other, through the same images contract and the same load tool (Poisson arrivals, open
@@ -163,7 +164,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--resolution", type=float, default=1.08)
+    parser.add_argument("--quick", action="store_true", help="one seed of 5 seconds, resolution 1.3")
     options = parser.parse_args()
+    if options.quick:
+        options.seconds, options.warm_up, options.seeds, options.resolution = 5.0, 1.0, 1, 1.3
     model = options.model
     contenders = [
         Contender("stock, 2 processes x 1 thread", lambda: stock_servers(model, 2, 1)),
