@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 #include <thread>
 
 namespace brickwork::tcp {
@@ -32,8 +33,7 @@ std::string name_of(const Address& address, const std::string& host, uint16_t po
 
 TcpEndpoint::TcpEndpoint(const std::string& host, uint16_t port, std::vector<std::byte> secret, uint64_t region,
                          Seconds timeout)
-    : owner_pid_(getpid()), peer_(name_of(parse_address(host, port), host, port)), timeout_(timeout),
-      random_(std::random_device{}()) {
+    : owner_pid_(getpid()), peer_(name_of(parse_address(host, port), host, port)), timeout_(timeout) {
   const auto deadline = from_now();
   connect_to(parse_address(host, port), deadline);
   greet(secret, region, deadline);
@@ -71,11 +71,8 @@ void TcpEndpoint::wake(uint64_t offset) {
 }
 
 void TcpEndpoint::wait(uint64_t, uint32_t, std::chrono::nanoseconds at_most) {
-  std::chrono::microseconds pause;
-  {
-    std::lock_guard lock(mutex_);
-    pause = std::chrono::microseconds(200 + random_() % 1800);
-  }
+  static thread_local std::minstd_rand random(std::random_device{}());
+  const auto pause = std::chrono::microseconds(200 + random() % 1800);
   std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, at_most));
 }
 
@@ -101,8 +98,8 @@ void TcpEndpoint::fail(Fault fault, const std::string& what) const { throw Fabri
 uint64_t TcpEndpoint::ask(const Request& request, Bytes payload, std::span<std::byte> into, bool has_reply) {
   if (getpid() != owner_pid_) fail(Fault::refused, "this endpoint was made before a fork; make one in this process");
   const auto deadline = from_now();
-  std::unique_lock lock(mutex_, deadline);
-  if (!lock.owns_lock()) fail(Fault::timed_out, "calls of other threads took all the time");
+  const Turn turn(turns_, deadline);
+  if (!turn.is_mine()) fail(Fault::timed_out, "calls of other threads took all the time");
   if (!broken_.empty()) fail(Fault::peer_lost, "this endpoint is broken, make a new one (" + broken_ + ")");
   try {
     send(bytes_of(request), payload, deadline);

@@ -4,14 +4,13 @@
 // asked again, so the endpoint stays broken and every later call says `peer_lost`. Make a new one.
 #pragma once
 
-#include <mutex>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "fabric.hpp"
 #include "tcp_socket.hpp"
 #include "tcp_wire.hpp"
+#include "turn.hpp"
 
 namespace brickwork::tcp {
 
@@ -49,10 +48,9 @@ class TcpEndpoint : public Endpoint {
   const Seconds timeout_;
   uint64_t size_ = 0;
 
-  std::timed_mutex mutex_;  // one call at a time: guards what follows
+  Turns turns_;  // one call at a time: guards what follows
   Descriptor fd_;
   std::string broken_;  // by what; empty: whole
-  std::minstd_rand random_;
 };
 
 }  // namespace brickwork::tcp

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <thread>
 
 namespace brickwork::ucx {
@@ -12,7 +13,7 @@ namespace brickwork::ucx {
 UcxEndpoint::UcxEndpoint(std::shared_ptr<Context> context, const std::string& descriptor, Seconds timeout,
                          Capability capability)
     : owner_pid_(getpid()), target_(Descriptor::unpack(descriptor)), timeout_(timeout), capability_(capability),
-      context_(std::move(context)), random_(std::random_device{}()) {
+      context_(std::move(context)) {
   worker_ = std::make_unique<Worker>(context_);
   try {
     connect();
@@ -107,11 +108,8 @@ void UcxEndpoint::wake(uint64_t offset) {
 }
 
 void UcxEndpoint::wait(uint64_t, uint32_t, std::chrono::nanoseconds at_most) {
-  std::chrono::microseconds pause;
-  {
-    std::lock_guard lock(mutex_);
-    pause = std::chrono::microseconds(200 + random_() % 1800);
-  }
+  static thread_local std::minstd_rand random(std::random_device{}());
+  const auto pause = std::chrono::microseconds(200 + random() % 1800);
   std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, at_most));
 }
 
@@ -128,8 +126,8 @@ void UcxEndpoint::ask(const char* verb, const std::function<ucs_status_ptr_t(con
   if (getpid() != owner_pid_)
     throw FabricError(Fault::refused, "ucx: this endpoint was made before a fork; make one in this process");
   const auto deadline = Clock::now() + std::chrono::ceil<Clock::duration>(timeout_);
-  std::unique_lock lock(mutex_, deadline);
-  if (!lock.owns_lock()) throw FabricError(Fault::timed_out, "ucx: calls of other threads took all the time");
+  const Turn turn(turns_, deadline);
+  if (!turn.is_mine()) throw FabricError(Fault::timed_out, "ucx: calls of other threads took all the time");
   if (!broken_.empty())
     throw FabricError(Fault::peer_lost, "ucx: this endpoint is broken, make a new one (" + broken_ + ")");
   try {
@@ -142,8 +140,8 @@ void UcxEndpoint::ask(const char* verb, const std::function<ucs_status_ptr_t(con
 }
 
 std::string UcxEndpoint::transports() {
-  std::lock_guard own(mutex_);
-  if (!broken_.empty()) return "";
+  const Turn turn(turns_, Clock::now() + std::chrono::ceil<Clock::duration>(timeout_));
+  if (!turn.is_mine() || !broken_.empty()) return "";
   char* text = nullptr;
   size_t size = 0;
   std::FILE* stream = open_memstream(&text, &size);

@@ -6,10 +6,9 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <random>
 #include <string>
 
+#include "turn.hpp"
 #include "ucx_target.hpp"
 #include "ucx_worker.hpp"
 
@@ -48,12 +47,11 @@ class UcxEndpoint : public Endpoint {
   const Capability capability_;
   const std::shared_ptr<Context> context_;
 
-  std::timed_mutex mutex_;  // one call at a time: guards what follows
+  Turns turns_;  // one call at a time: guards what follows
   std::unique_ptr<Worker> worker_;
   ucp_ep_h endpoint_ = nullptr;
   ucp_rkey_h key_ = nullptr;
   std::string broken_;  // by what; empty: whole
-  std::minstd_rand random_;
 };
 
 }  // namespace brickwork::ucx
