@@ -51,13 +51,16 @@ nb::list receive(Consumer& consumer, size_t at_most, double timeout_s) {
 
 Append append(Producer& producer, uint32_t kind, nb::handle payload, double timeout_s) {
   const Buffer buffer(payload);
+  if (producer.is_local()) {  // less than it costs to let go of the GIL
+    const Append outcome = producer.try_append(kind, buffer.bytes());
+    if (outcome != Append::full || timeout_s <= 0) return outcome;
+  }
   const nb::gil_scoped_release released;
   return producer.append(kind, buffer.bytes(), seconds(timeout_s));
 }
 
 Append try_append(Producer& producer, uint32_t kind, nb::handle payload) {
-  const Buffer buffer(payload);
-  return producer.try_append(kind, buffer.bytes());
+  return append(producer, kind, payload, 0.0);
 }
 
 void bind_shape(nb::module_& m) {

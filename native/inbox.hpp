@@ -44,6 +44,7 @@ class Producer {
   }
   // The word, and what it was at the last `full`, on which a local thread may sleep for credit; null when not local.
   virtual std::pair<const void*, uint32_t> credit_word() const { return {nullptr, 0}; }
+  bool is_local() const { return credit_word().first != nullptr; }
 
   Append append(uint32_t kind, std::span<const std::byte> payload, nanoseconds at_most);
   uint64_t appended() const { return sequence_; }

@@ -22,6 +22,7 @@ struct futex_waitv waiter(const void* word, uint32_t seen) {
   return waiter;
 }
 
+// A word that was forgotten and unmapped meanwhile ends the sleep (EFAULT), as a change would.
 void wait_for_any(std::vector<struct futex_waitv>& waiters, nanoseconds at_most) {
   const auto until = std::min(at_most, nanoseconds(std::chrono::hours(1))) + Clock::now().time_since_epoch();
   const timespec deadline{until.count() / 1'000'000'000, until.count() % 1'000'000'000};
@@ -72,6 +73,7 @@ void Watcher::add(uint64_t id, Watched watched) {
 void Watcher::forget(uint64_t id) {
   const std::lock_guard lock(mutex_);
   watched_.erase(id);
+  told_.clear();
   std::erase(ready_, id);
 }
 
@@ -79,6 +81,7 @@ std::vector<uint64_t> Watcher::take_ready() {
   const std::lock_guard lock(mutex_);
   uint64_t count;
   [[maybe_unused]] const auto bytes = read(event_fd_, &count, sizeof count);
+  told_.clear();
   return std::exchange(ready_, {});
 }
 
@@ -93,7 +96,6 @@ void Watcher::run() {
   while (!stopping_) {
     // `nudges_` is read first: what changes from here on ends the sleep.
     std::vector<struct futex_waitv> waiters{waiter(&nudges_, nudges_.load())};
-    std::vector<Watched> alive;  // what we sleep on stays mapped, whoever forgets it meanwhile
     nanoseconds at_most = nanoseconds::max();
     bool any_ready = false;
     for (auto entry = watched_.begin(); entry != watched_.end();) {
@@ -103,12 +105,12 @@ void Watcher::run() {
                                    : std::atomic_ref(*static_cast<uint32_t*>(const_cast<void*>(word))).load() == seen;
       if (sleeps) {
         waiters.push_back(waiter(word, seen));
-        alive.push_back(entry->second);
         if (consumer) at_most = std::min(at_most, consumer->patience());
         ++entry;
       } else {
         ready_.push_back(entry->first);
         any_ready = true;
+        told_.push_back(std::move(entry->second));
         entry = watched_.erase(entry);
       }
     }

@@ -41,6 +41,7 @@ class Watcher {
   std::mutex mutex_;  // guards all below but the atomics and the thread
   std::map<uint64_t, Watched> watched_;
   std::vector<uint64_t> ready_;
+  std::vector<Watched> told_;  // let go of by the callers' threads only: an owner in Python may need its lock for that
   bool stopping_ = false;
   alignas(8) std::atomic<uint32_t> nudges_{0};
   const int event_fd_;

@@ -1,7 +1,7 @@
 """Goal: whoever is killed or stopped, for however long, an inbox loses, repeats and tears nothing; the others go on.
 
-Method: the fuzz that ships with the package, a few seconds of it with a fixed seed of the faults' order; it forks, so it
-runs in a process of its own. How the paper's locked ring fares is shown by the same command and not asserted:
+Method: the fuzz that ships with the package, a few seconds of it with a fixed seed of the faults' order; it forks, so
+it runs in a process of its own. How the paper's locked ring fares is shown by the same command and not asserted:
 that it loses records in some seconds is likely, not certain (tests/model proves that it can).
 """
 
