@@ -232,7 +232,7 @@ def varied(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
 
     raises    ScenarioError when there is no such field, or the value is not valid for it
     """
-    document = msgspec.to_builtins(scenario)
+    document = msgspec.json.decode(msgspec.json.encode(scenario))
     for path, value in changes.items():
         *parents, last = path.split(".")
         at = document
