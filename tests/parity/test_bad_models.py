@@ -88,7 +88,7 @@ def test_absurd_sizes_are_refused_by_name(size: str, models: Models, cluster: bw
 def test_an_edge_map_of_another_size_is_refused_where_it_is_used(models: Models) -> None:
     sd = bw.family(models.get("sd15", sd15.build))
     net = sd.controlnet(models.get("net", sd15.build_controlnet))
-    with pytest.raises(bw.WorkflowError, match="a control picture of .* px for latents of .* px"):
+    with pytest.raises(bw.WorkflowError, match=r"a control picture of .* px for latents of .* px"):
 
         @bw.workflow
         def wrong(prompt: str) -> bw.Image:
