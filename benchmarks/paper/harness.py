@@ -54,21 +54,29 @@ def lines(experiment: Experiment, flags: argparse.Namespace) -> Iterator[dict[st
     for sweep in experiment.sweeps:
         if flags.only and not any(sweep.scenario.startswith(each) for each in flags.only.split(",")):
             continue
-        for row in list(_rows(sweep))[: 1 if flags.smoke else None]:
+        for row in _chosen(list(_rows(sweep)), flags):
             base = varied(read_scenario(SCENARIOS / sweep.scenario), row)
             base = structs.replace(base, seeds=tuple(seeds))
             if flags.smoke or flags.requests:
                 base = structs.replace(base, requests=SMOKE_REQUESTS if flags.smoke else flags.requests)
-            for policy, admission in _runs(policies, experiment):
+            for policy, admission in _runs(
+                policies, experiment.admission if not flags.admission else [flags.admission]
+            ):
                 yield {"experiment": experiment.name, "commit": commit(), "simulated": True, "seeds": list(seeds),
                        "scenario": sweep.scenario, "row": row, "policy": policy, "admission": admission,
                        "judge": sweep.judge} | _outcome(sweep, base, policy, admission, flags)  # fmt: skip
 
 
-def _runs(policies: Any, experiment: Experiment) -> Iterator[tuple[str, str]]:
+def _chosen(rows: list[dict[str, Any]], flags: argparse.Namespace) -> list[dict[str, Any]]:
+    if flags.smoke:
+        return rows[:1]
+    return [rows[int(k)] for k in flags.rows.split(",")] if flags.rows else rows
+
+
+def _runs(policies: Any, admissions: Any) -> Iterator[tuple[str, str]]:
     for policy in policies:
         is_single = policy in NO_ADMISSION or policy.startswith(OURS)
-        for admission in ("common",) if is_single else experiment.admission:
+        for admission in ("common",) if is_single else admissions:
             yield policy, admission
 
 
@@ -157,6 +165,8 @@ def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="a minute at most; lines go to the standard output")
     parser.add_argument("--only", help="scenario files whose name begins so, by comma")
+    parser.add_argument("--rows", help="of each sweep only these combinations, by comma, from 0")
+    parser.add_argument("--admission", choices=["own", "common"], help="instead of the experiment's")
     parser.add_argument("--policies", help="instead of the experiment's, by comma")
     parser.add_argument("--seeds", type=int, default=5, help="how many of the experiment's seeds")
     parser.add_argument("--requests", type=int, help="instead of the scenario's")
