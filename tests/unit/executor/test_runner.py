@@ -123,7 +123,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr("brickwork.executor.tensors.RESULT_WAIT_S", 0.01)  # nobody here will ever make room
     made = Stage()
     yield made
     assert made.keeper.leaked() == []
