@@ -6,9 +6,17 @@ Method: virtual executors and an exact profile; twice the predicted capacity is 
 allow. Five seeds each; the figures asked for are those promised for the live system.
 """
 
+from dataclasses import replace
+
 import pytest
 
-from support.overload import overload
+from brickwork.control.machine import Control
+from brickwork.core.request import Outcome
+from brickwork.sim.cluster import Cluster, Slot
+from brickwork.sim.workload import Arrival, poisson
+from support.overload import WARM_S, capacity_per_s, cycle_s, overload
+from support.plans import MIB, chain, profile, request
+from support.scenes import kind
 
 SEEDS = range(5)
 
@@ -45,3 +53,24 @@ def test_nothing_is_held_for_clients_who_never_return(seed: int) -> None:
     assert figures.kept < 0.05
     assert figures.accepted_per_s >= 0.9 * figures.capacity_per_s
     assert figures.attainment >= 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_lowering_steps_serves_more_clients(seed: int) -> None:
+    """Nobody comes back; from eight steps, two are enough for those who would rather have them than nothing."""
+    deadline_s, served = 3.0 * cycle_s(1, 8), []
+    for degrade in ((), (("steps", 2),)):
+        asked = kind(chain(), 8, deadline_s=deadline_s)
+        asked = replace(asked, slo=replace(asked.slo, degrade=degrade))
+        cluster = Cluster(Control(profile()), profile(), seed=seed, checks=True)
+        for number in range(2):
+            cluster.add(Slot(f"e{number}", 8 * MIB))
+            cluster.submit(Arrival(0.5 + 0.01 * number, request(f"w-{number}", steps=8), chain()))
+        for arrival in poisson([asked], 2.0 * capacity_per_s(2, deadline_s, 8), 200, seed):
+            cluster.submit(replace(arrival, time_s=arrival.time_s + WARM_S))
+        report = cluster.run()
+        accepted = [run for run in report.runs.values() if run.outcome is not Outcome.REJECTED]
+        served.append(sum(run.is_attained for run in accepted))
+        assert served[-1] >= 0.9 * len(accepted)
+        assert report.leaked == 0
+    assert served[1] > 1.2 * served[0]

@@ -254,7 +254,7 @@ class Cluster:
         self.report.ordered(action, self.loop.now_s)
         match action:
             case Accept():
-                self._contents.accept(action.request_id)
+                self._contents.accept(action.request_id, action.lowered)
             case Load() | Unload() | Dispatch() | Assist():
                 executor = self._executors[action.executor]
                 self._send(executor, partial(executor.obey, action))

@@ -40,8 +40,13 @@ class Contents:
         self._live[arrival.request.id] = (arrival, shape)
         return tuple((name, self._ledger.put(spec)) for name, spec in shape.inputs)
 
-    def accept(self, request_id: RequestId) -> None:
+    def accept(self, request_id: RequestId, lowered: Values) -> None:
+        """The request runs, with `lowered` in place of what was asked for."""
         self._accepted.add(request_id)
+        if lowered:
+            arrival, _ = self._live[request_id]
+            values = {**dict(arrival.request.values), **dict(lowered)}
+            self._live[request_id] = (arrival, self._shape(arrival.plan, tuple(values.items())))
 
     def forget(self, request_id: RequestId) -> None:
         self._live.pop(request_id, None)
