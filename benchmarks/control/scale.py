@@ -6,8 +6,8 @@
     python benchmarks/control/scale.py --profile            where the time goes
 
 Every start and end of a task is an event; heartbeats are not. Workflows are chains (encode, denoise, decode) over a
-shared pool of models, popular ones first (Zipf 1.0), some with a deadline, of four tenants. The clock of the simulated
-world stands while control is measured. Prints one JSON line with commit, seed and machine.
+shared pool of models, popular ones first (Zipf 1.0), some with a deadline, of four tenants. The history of a simulated
+run is decided once more, and only that is timed, as a whole. Prints one JSON line with commit, seed and machine.
 """
 
 import argparse
@@ -43,19 +43,26 @@ REQUEST_S = ENCODE_S + STEPS * STEP_S + DECODE_S
 TENANTS = {"a": Tenant(), "b": Tenant(weight=2.0), "c": Tenant(weight=4.0), "d": Tenant(priority=1)}
 
 
-class Meter(Control):
-    """Control that adds up the CPU time of its decisions."""
+class Recorder(Control):
+    """Control that keeps every event with its time, so that the same history can be decided again and timed alone."""
 
-    seconds = 0.0
-    events = 0
+    def __init__(self, truth: Profile):
+        super().__init__(truth, tenants=TENANTS)
+        self.history: list[tuple[Event, float]] = []
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
-        start_s = process_time()
-        actions = super().handle(event, now_s)
-        self.next_wake_s()
-        self.seconds += process_time() - start_s
-        self.events += 1
-        return actions
+        self.history.append((event, now_s))
+        return super().handle(event, now_s)
+
+
+def replay_s(truth: Profile, history: list[tuple[Event, float]]) -> float:
+    """CPU seconds of deciding a history."""
+    control = Control(truth, tenants=TENANTS)
+    start_s = process_time()
+    for event, now_s in history:
+        control.handle(event, now_s)
+        control.next_wake_s()
+    return process_time() - start_s
 
 
 def model(kind: str, number: int, gib: float) -> ModelSpec:
@@ -125,9 +132,8 @@ def arrivals(plans: list[Plan], rate_per_s: float, count: int, random: Random) -
     return made
 
 
-def one_set(executors: int, plans: list[Plan], offered: list[Arrival], seed: int) -> Meter:
-    truth = profile(plans)
-    control = Meter(truth, tenants=TENANTS)
+def history_of(executors: int, truth: Profile, offered: list[Arrival], seed: int) -> list[tuple[Event, float]]:
+    control = Recorder(truth)
     cluster = Cluster(control, truth, seed)
     for number in range(executors):
         cluster.add(Slot(f"e{number}", 58 * GIB, "bench"))
@@ -136,7 +142,7 @@ def one_set(executors: int, plans: list[Plan], offered: list[Arrival], seed: int
     report = cluster.run()
     outcomes = dict(sorted(report.outcomes.items()))
     print(f"# {outcomes}, batches {dict(report.batch_sizes.most_common(4))}, loads {report.loads.total()}", flush=True)
-    return control
+    return control.history
 
 
 def routed(offered: list[Arrival], sets: int) -> list[list[Arrival]]:
@@ -171,14 +177,16 @@ def main() -> None:
     plans = pool(options.models, options.workflows, random)
     rate_per_s = options.load * options.executors * options.sets / REQUEST_S
     offered = arrivals(plans, rate_per_s, options.requests, random)
+    truth = profile(plans)
+    histories = [history_of(options.executors, truth, mine, options.seed) for mine in routed(offered, options.sets)]
     profiler = cProfile.Profile() if options.profile else None
     if profiler:
         profiler.enable()
-    meters = [one_set(options.executors, plans, mine, options.seed) for mine in routed(offered, options.sets)]
+    seconds = sum(replay_s(truth, history) for history in histories)
     if profiler:
         profiler.disable()
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(30)
-    seconds, events = sum(meter.seconds for meter in meters), sum(meter.events for meter in meters)
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(40)
+    events = sum(len(history) for history in histories)
     figures = {
         "benchmark": "control/scale", "us_per_request": round(1e6 * seconds / options.requests, 1),
         "us_per_event": round(1e6 * seconds / events, 1), "events_per_request": round(events / options.requests, 2),
