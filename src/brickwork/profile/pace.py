@@ -6,15 +6,29 @@ step, ControlNet apart      the longer of the two: the base needs the residuals 
 """
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from brickwork.compiler.instance import ConcreteWork
 from brickwork.core.batch import Layout
+
+
+class StepWork(Protocol):
+    """What is read of a piece of work: compiler.instance.ConcreteWork has it."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def shape(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def is_step(self) -> bool: ...
+
 
 CallSeconds = Callable[[str, str, int, int], float]
 """Seconds of one call by (key, shape, rows, degree)."""
 
 
-def step_s(works: Iterable[ConcreteWork], count: int, layout: Layout, call_s: CallSeconds) -> float:
+def step_s(works: Iterable[StepWork], count: int, layout: Layout, call_s: CallSeconds) -> float:
     """Seconds of one step of `count` equal rows.
 
     works     of one row; only those that stand in the loop count
