@@ -48,6 +48,11 @@ class Program:
     roles: tuple[Role, ...]  # of its loop; () without a loop
     work: tuple[Work, ...]
 
+    @property
+    def carries(self) -> int | None:
+        """Tensors that a checkpoint of its loop consists of; None without a loop in its body."""
+        return next((len(item.carries) for item in self.body if isinstance(item, Loop)), None)
+
 
 @dataclass(frozen=True, slots=True)
 class PlanTask:

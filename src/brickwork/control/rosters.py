@@ -17,7 +17,6 @@ from brickwork.control.turn import Turn
 from brickwork.control.values import arguments
 from brickwork.core.batch import Checkpoint, Layout, TaskEnd, TaskRun
 from brickwork.core.ids import BatchId, TaskId
-from brickwork.graph.ir import Loop
 
 
 def pace_of(turn: Turn, device: str, tasks: list[TaskRecord], layout: Layout, start_s: float) -> Pace | None:
@@ -90,8 +89,8 @@ def order_yield(turn: Turn, batch: BatchRecord, beneficiary: GroupKey, reason: s
 def pause(turn: Turn, batch: BatchRecord, task: TaskRecord, end: TaskEnd) -> bool:
     """A task has left its loop with a checkpoint and is ready again. False when its report makes no sense."""
     done = end.step - (task.checkpoint.step if task.checkpoint else 0)
-    loop = next((item for item in task.program.body if isinstance(item, Loop)), None)
-    if not 0 < done < task.steps or (loop is not None and len(end.outputs) != len(loop.carries)):
+    carries = task.program.carries
+    if not 0 < done < task.steps or (carries is not None and len(end.outputs) != carries):
         return False
     estimate, device = turn.estimate, turn.state.executors[batch.executor].device
     works = tuple(_without(work, done) for work in task.works)
