@@ -1,4 +1,5 @@
-"""Goal: `brickwork simulate` and `brickwork plan` answer from a file: a table, JSON, a timeline, a plot, clear errors.
+"""Goal: `brickwork simulate` and `brickwork plan` answer from a file: a table, JSON, a timeline, a plot, clear errors;
+`brickwork profile` measures a real executor and writes what they can read.
 
 Method: the real command on the shipped example with fewer requests, in processes of their own.
 """
@@ -10,6 +11,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from brickwork.profile.files import read_profile
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "burst.yaml"
 
@@ -67,3 +70,13 @@ def test_errors_are_sentences(arguments: tuple[str | Path, ...], says: str) -> N
     done = brickwork(*arguments)
     assert done.returncode != 0
     assert says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_measured_profile_can_be_read_and_says_what_it_is_of(tmp_path: Path) -> None:
+    path = tmp_path / "here.yaml"
+    done = brickwork("profile", "-o", path, "--repeats", "1", "--largest", "2", "--device", "here")
+    assert done.returncode == 0, done.stderr
+    measured = read_profile(path)
+    assert "SD3Transformer2DModel" in " ".join(measured.devices["here"].calls)
+    assert all(call.seconds.at(1) > 0 for shapes in measured.devices["here"].calls.values() for call in shapes.values())
+    assert "torch " in path.read_text() and "code " in path.read_text()

@@ -11,6 +11,7 @@ import click
 from brickwork.cli.bench import bench
 from brickwork.cli.models import models
 from brickwork.cli.plan import plan
+from brickwork.cli.profile import profile
 from brickwork.cli.run import RunGroup
 from brickwork.cli.serve import serve
 from brickwork.cli.simulate import simulate
@@ -23,6 +24,7 @@ brickwork serve
 brickwork bench http://127.0.0.1:8000 --rate 4
 brickwork simulate examples/burst.yaml
 brickwork plan examples/burst.yaml
+brickwork profile -o here.yaml
 brickwork workflows text-to-image --plan
 brickwork doctor
 """
@@ -40,6 +42,7 @@ app.add_command(bench)
 app.add_command(models)
 app.add_command(simulate)
 app.add_command(plan)
+app.add_command(profile)
 
 
 @app.command(epilog="Examples: brickwork workflows; brickwork workflows text-to-image --plan")

@@ -1,19 +1,17 @@
 """Measure a profile: run a workflow's programs on this machine's executor code, batch by batch, and time every call.
 
-    python -m brickwork.executor.measure -o profile.yaml            # the starter, about two minutes on one core
-
 Everything but the sockets is what an executor runs: the same runner, arena and models. Figures are medians over
-`--repeats` runs after one warm-up, by rows of a model call; loading is timed from a warm page cache.
+some runs after one warm-up, by rows of a model call; loading is timed from a warm page cache.
 """
 
-import argparse
 import os
 import platform
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from time import monotonic
 
 import torch
 
@@ -29,7 +27,6 @@ from brickwork.executor.mailbox import Mailbox
 from brickwork.executor.residency import Residency
 from brickwork.executor.runner import Runner
 from brickwork.observe.spans import Span
-from brickwork.profile.files import write_profile
 from brickwork.profile.table import CallProfile, Curve, DeviceProfile, Profile
 from brickwork.wire.messages import Notice, Report, Run
 
@@ -88,11 +85,17 @@ class Bench:
         return [span for report in reports for span in report.spans]
 
 
-def measure(plan: Plan, values: Mapping[str, Scalar], device: str, repeats: int) -> Profile:
-    """The profile of every model call of `plan` on this machine, under the device name `device`."""
+def measure(
+    plan: Plan, values: Mapping[str, Scalar], device: str, repeats: int, threads: int = 1, largest: int = SIZES[-1]
+) -> Profile:
+    """The profile of every model call of `plan` on this machine, under the device name `device`.
+
+    largest    requests in a batch, at most
+    """
+    torch.set_num_threads(threads)
     bench = Bench(plan, values)
     seconds: dict[Call, list[float]] = defaultdict(list)
-    for size in SIZES:
+    for size in (size for size in SIZES if size <= largest):
         for turn in range(repeats + 1):
             for call, taken_s in bench.calls(size):
                 if turn:  # the first run of a size warms up
@@ -116,29 +119,21 @@ def _load_speed(plan: Plan, load_s: Mapping[ModelId, float]) -> tuple[float, flo
     return round(load_s[smallest.id], 4), round((largest.weight_bytes - smallest.weight_bytes) / extra_s)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--device", default="cpu-1", help="name of the device type (default: cpu-1)")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=7)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-
-    from brickwork.starter.workflows import WORKFLOWS
-    from brickwork.workflow.inputs import validate
-
-    start_s = monotonic()
-    plan = WORKFLOWS["text-to-image"]().plan
-    values = validate(plan.inputs, {"prompt": "a red circle above a blue square"})
-    profile = measure(plan, values, options.device, options.repeats)
-    source = (
-        f"python -m brickwork.executor.measure --threads {options.threads} --repeats {options.repeats}; "
-        f"torch {torch.__version__}, {platform.machine()}"
-    )
-    options.output.write_text(write_profile(profile, source), encoding="utf-8")
-    print(f"{options.output}: measured in {monotonic() - start_s:.0f} s")
+def fingerprint() -> str:
+    """What a measurement is true of: processor, versions, and the code that ran."""
+    root = Path(__file__).parents[1]
+    digest = sha256()
+    for path in sorted([*(root / "executor").rglob("*.py"), *(root / "models").rglob("*.py")]):
+        digest.update(path.read_bytes())
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("brickwork", "torch", "diffusers", "transformers"))
+    return f"{device}; {versions}; code {digest.hexdigest()[:16]}"
 
 
-if __name__ == "__main__":
-    main()
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
