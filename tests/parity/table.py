@@ -18,7 +18,7 @@ from PIL import Image
 import brickwork as bw
 from parity import reference, workflows
 from parity.reference import Reference
-from support.tiny import adapters, flux, sd3, sd15, sdxl
+from support.tiny import adapters, flux, qwen, sd3, sd15, sdxl
 
 FEATURES = (
     "text to image", "negative text", "image to image", "inpainting", "ControlNet", "two ControlNets", "LoRA",
@@ -197,6 +197,9 @@ SD3_BARE = Row(
 FLUX = Row(
     "Flux dev", lambda m: m.get("flux", flux.build), "Flux", _SD3, picture="control_image", is_drawn_from_seed=True
 )
+QWEN = Row(
+    "Qwen-Image", lambda m: m.get("qwen", qwen.build), "QwenImage", {"true_cfg_scale": 3.0, "negative_prompt": ""}
+)
 SCHNELL = Row("Flux schnell", lambda m: m.get("schnell", flux.build, is_dev=False), "Flux", _SD3)
 
 
@@ -267,5 +270,7 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("Flux dev", "two ControlNets"): control_cell(FLUX, NETSF, "FluxControlNetModel"),
     ("Flux dev", "LoRA"): lora_cell(FLUX, 1, "transformer", "text_encoder"),
     ("Flux schnell", "text to image"): text_cell(SCHNELL),
+    ("Qwen-Image", "text to image"): text_cell(QWEN),
+    ("Qwen-Image", "negative text"): negative_cell(QWEN),
 }
 """A pair that is missing here is one that the family has not, or that is not served."""

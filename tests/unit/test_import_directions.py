@@ -118,7 +118,10 @@ def test_nobody_unpickles() -> None:
     assert not found
 
 
-FAMILIES = ["brickwork.models.sd3.family", "brickwork.starter.workflows"]
+FAMILIES = [
+    "brickwork.starter.workflows",
+    *(f"brickwork.models.{name}.family" for name in ("sd15", "sdxl", "sd3", "flux", "qwen", "upscale")),
+]
 
 
 @pytest.mark.parametrize("module", ["brickwork", *(f"brickwork.{room}" for room in TORCH_FREE), *FAMILIES])

@@ -16,8 +16,12 @@ CLASSES = {
     "t5_text": "transformers:T5EncoderModel",
     "sd3_transformer": "diffusers:SD3Transformer2DModel",
     "sd3_controlnet": "diffusers:SD3ControlNetModel",
+    "qwen_text": "transformers:Qwen2_5_VLForConditionalGeneration",
+    "qwen_transformer": "diffusers:QwenImageTransformer2DModel",
+    "qwen_vae": "diffusers:AutoencoderKLQwenImage",
     "flux_transformer": "diffusers:FluxTransformer2DModel",
     "flux_controlnet": "diffusers:FluxControlNetModel",
+    "swin2sr": "transformers:Swin2SRForImageSuperResolution",
     "unet": "diffusers:UNet2DConditionModel",
     "controlnet": "diffusers:ControlNetModel",
     "vae": "diffusers:AutoencoderKL",
@@ -32,6 +36,7 @@ TOKENIZERS = {
     "clip_text": "transformers:CLIPTokenizer",
     "clip_plain": "transformers:CLIPTokenizer",
     "t5_text": "transformers:T5TokenizerFast",
+    "qwen_text": "transformers:Qwen2TokenizerFast",
     "umt5_text": "transformers:T5TokenizerFast",
 }
 IMAGE_PROCESSORS = {"clip_vision": "transformers:CLIPImageProcessorPil"}

@@ -92,6 +92,17 @@ def blend(
     return ((1 - mask) * original + mask * latents).contiguous()
 
 
+def enlarge(latents: torch.Tensor, seed: int, i: int, steps: int, sampler: str, times: int) -> torch.Tensor:
+    """latents [1, c, h, w] -> [1, c, times * h, times * w], each repeated, with the noise of step `i`."""
+    larger = torch.nn.functional.interpolate(latents, scale_factor=times, mode="nearest")
+    noise = torch.randn(larger.shape, generator=torch.Generator("cpu").manual_seed(seed), dtype=larger.dtype)
+    return larger if i == steps else noised(sampler, steps, larger, noise, i)
+
+
+def _enlarge(_model: None, calls: list[Call]) -> list[Outputs]:
+    return each(enlarge, calls)
+
+
 def _start(_model: None, calls: list[Call]) -> list[Outputs]:
     return each(start, calls)
 
@@ -104,4 +115,9 @@ def _blend(_model: None, calls: list[Call]) -> list[Outputs]:
     return each(blend, calls)
 
 
-OPS: dict[str, Op] = {"latents.start": _start, "latents.inpaint": _inpaint, "latents.blend": _blend}
+OPS: dict[str, Op] = {
+    "latents.start": _start,
+    "latents.inpaint": _inpaint,
+    "latents.blend": _blend,
+    "latents.enlarge": _enlarge,
+}

@@ -26,10 +26,15 @@ FAMILIES = {
     "FluxInpaintPipeline": "brickwork.models.flux.family:FluxFamily",
     "LTXPipeline": "brickwork.models.ltx.family:LTXFamily",
     "LTXImageToVideoPipeline": "brickwork.models.ltx.family:LTXFamily",
+    "QwenImagePipeline": "brickwork.models.qwen.family:QwenFamily",
     "WanPipeline": "brickwork.models.wan.family:WanFamily",
     "WanImageToVideoPipeline": "brickwork.models.wan.family:WanFamily",
 }
 """Pipeline class, as model_index.json names it, to the class that declares its nodes; imported when asked for."""
+
+
+SINGLES = {"Swin2SRForImageSuperResolution": "brickwork.models.upscale.family:UpscalerFamily"}
+"""The same for directories that hold one model, by the architecture that config.json names."""
 
 
 def family(path: str | Path) -> Any:
@@ -41,6 +46,8 @@ def family(path: str | Path) -> Any:
     raises    ModelError saying precisely what is missing, corrupt or unsupported, all of it
     """
     root = resolved(path)
+    if not (root / "model_index.json").is_file() and (root / "config.json").is_file():
+        return _single(path, root)
     if not (root / "model_index.json").is_file():
         raise ModelError(f"{path} has no model_index.json; expected a directory as save_pretrained writes it.")
     index = read_json(root / "model_index.json")
@@ -53,6 +60,16 @@ def family(path: str | Path) -> Any:
         return kind(root, index)
     except ModelError as error:
         raise _all_that_is_wrong(root, error) from None
+
+
+def _single(path: str | Path, root: Path) -> Any:
+    """The family of a directory that is one model, by its architecture."""
+    config = read_json(root / "config.json")
+    name = next(iter(config.get("architectures") or ()), config.get("_class_name"))
+    if name not in SINGLES:
+        raise ModelError(f"{path} is a single {name}, no pipeline; supported: {', '.join(SINGLES)}.")
+    module, _, kind = SINGLES[name].partition(":")
+    return getattr(importlib.import_module(module), kind)(root, {"_class_name": name})
 
 
 def resolved(path: str | Path) -> Path:

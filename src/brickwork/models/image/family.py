@@ -4,6 +4,7 @@
     noise         seed, size -> latents                    noise.gaussian
     encode_image  image -> moments                         vae.encode
     start_from    moments -> latents at a step             latents.start
+    enlarge       latents -> larger latents at a step      latents.enlarge
     inpaint_from  image, mask -> latents and what stays    latents.inpaint
     controlnet    directory -> ControlNet                  none; its node stands in the loop
     denoise       latents, text -> latents                 loop of control, predict, guide, sampler.step
@@ -54,7 +55,7 @@ class ImageFamily(Family):
     guidance: float
     predict_op: str
     lora: str  # how the files of adapters call the denoiser: "sdxl:unet"
-    guide_op = "guide.cfg"
+    guide_op, decode_op = "guide.cfg", "vae.decode"
     strength_1_is_noise = True  # inpainting at strength 1 starts from pure noise
     first_step = staticmethod(fractional_start)
 
@@ -220,7 +221,7 @@ class ImageFamily(Family):
         height, width = (self.space.multiplied(axis) for axis in latents.type.shape[2:])
         pixels = Type("pixels", dtype="float32", shape=(1, 3, height, width))
         attrs = {"channels_last": True} if is_from_picture(latents) else {}
-        decoded = emit("vae.decode", {"latents": latents}, {"pixels": pixels}, model=self.space.vae, attrs=attrs)
+        decoded = emit(self.decode_op, {"latents": latents}, {"pixels": pixels}, model=self.space.vae, attrs=attrs)
         image = Type("image", dtype="uint8", shape=(1, height, width, 3))
         return emit("image.to_uint8", decoded, {"image": image})["image"]
 
@@ -248,6 +249,21 @@ class ImageFamily(Family):
         outputs = {"latents": self.space.latent(*moments.type.shape[2:])}
         attrs = self.sampler.attrs | self.space.attrs
         return Start(emit("latents.start", inputs, outputs, attrs=attrs)["latents"], step)
+
+    @operation
+    def enlarge(self, latents: Any, seed: Any, steps: Any, strength: Any, *, times: int = 2) -> Start:
+        """Latents `times` as large on each side, with noise for another pass: pass both parts to `denoise`.
+
+        strength    how much the second pass may change
+        """
+        latents = self._expect_latents("enlarge: latents", latents)
+        seed, steps, strength = self._start("enlarge", seed, steps, strength)
+        step = self.first_step(steps, strength)
+        sides = (_multiplied(axis, times) for axis in latents.type.shape[2:])
+        inputs = {"latents": latents, "seed": seed, "i": step, "steps": steps}
+        attrs = self.sampler.attrs | {"times": times}
+        made = emit("latents.enlarge", inputs, {"latents": self.space.latent(*sides)}, attrs=attrs)
+        return Start(made["latents"], step)
 
     @operation
     def inpaint_from(self, image: Any, mask: Any, size: Any, seed: Any, steps: Any, strength: Any = 1.0) -> Start:
@@ -415,6 +431,10 @@ class ImageFamily(Family):
 
 def _divided(axis: int | Dim, over: int) -> int | Dim:
     return Dim(axis.scalar, axis.times, axis.over * over) if isinstance(axis, Dim) else axis // over
+
+
+def _multiplied(axis: int | Dim, times: int) -> int | Dim:
+    return Dim(axis.scalar, axis.times * times, axis.over) if isinstance(axis, Dim) else axis * times
 
 
 def _shown(sides: tuple[int | Dim, ...]) -> str:

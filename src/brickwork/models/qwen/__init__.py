@@ -1,0 +1,1 @@
+"""Qwen-Image: `family` declares its nodes, `nodes` computes them."""

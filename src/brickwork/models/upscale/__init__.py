@@ -1,0 +1,1 @@
+"""Image upscalers: `family` declares the node, `nodes` computes it."""
