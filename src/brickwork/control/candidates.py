@@ -30,8 +30,8 @@ def spots(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
     sources = _sources(task)
     errands: dict[str, _Errand] = {}
     found: dict[ExecutorId, Spot | None] = {}
-    for candidates in (_near(turn, task), _far(turn, task)):
-        for executor_id in candidates:
+    for candidates in (_near, _far):
+        for executor_id in candidates(turn, task):
             executor = turn.state.executors[executor_id]
             if (errand := errands.get(executor.device)) is None:
                 errand = errands[executor.device] = _errand(turn, group, task, executor.device)

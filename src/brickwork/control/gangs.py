@@ -37,8 +37,8 @@ def spread(turn: Turn, task: TaskRecord, leader: ExecutorRecord, start_s: float)
         return alone
     device, estimate = leader.device, turn.estimate
     choices = [Choice(gang.layout, gang.start_s, estimate.layout_s(device, task.works, gang.layout)) for gang in gangs]
-    ready = turn.state.ready
-    others_wait = len(ready.groups) > 1 or any(group.size > 1 for group in ready.groups.values())
+    groups = turn.state.ready.groups
+    others_wait = len(groups) > 1 or any(group.size > 1 for group in groups.values())
     layout = turn.policies.spread(SpreadView(slack_s(turn, task), others_wait, choices))
     return next(gang for gang in gangs if gang.layout == layout)
 
@@ -102,8 +102,10 @@ def _helpers(turn: Turn, task: TaskRecord, leader: ExecutorRecord, count: int) -
     roomy = [key[1] for key in state.idle_by_free.first(MAX_LOOKED_AT)]
     found: list[ExecutorRecord] = []
     for executor_id in dict.fromkeys(holders + roomy):
+        if len(found) == count:
+            break
         executor = state.executors[executor_id]
-        if len(found) < count and executor is not leader and _fits(turn, task, leader, executor):
+        if executor is not leader and _fits(turn, task, leader, executor):
             found.append(executor)
     return found
 

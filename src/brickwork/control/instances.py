@@ -33,6 +33,7 @@ def instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
             request=record,
             plan=task,
             program=program,
+            needs=facts.needs[program.id],
             works=works[task.name],
             shape=shape,
             rank=turn.policies.rank(rank_due_s, paths_s[task.name], number, position),

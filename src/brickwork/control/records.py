@@ -39,6 +39,7 @@ class TaskRecord:
     request: "RequestRecord"
     plan: PlanTask
     program: Program
+    needs: Needs  # of the program
     works: tuple[ConcreteWork, ...]
     shape: str  # shape_key of the task
     rank: Rank
@@ -65,10 +66,6 @@ class TaskRecord:
     def steps(self) -> int:
         """Steps of its loop that are left; 0 without a loop."""
         return max((work.trips for work in self.works if work.is_step), default=0)
-
-    @property
-    def needs(self) -> Needs:
-        return self.request.facts.needs[self.program.id]
 
     @property
     def group(self) -> GroupKey:
