@@ -61,6 +61,7 @@ uint64_t InboxTarget::append(uint64_t life, uint64_t sequence, std::span<const s
     sessions_.erase(found);
     return static_cast<uint64_t>(Append::committed);
   }
+  if (call.verb != RemoteCall::append) return static_cast<uint64_t>(Append::fenced);
   Session& session = *found->second;
   session.heard_at = Clock::now();
   if (sequence < session.producer->appended()) return static_cast<uint64_t>(Append::committed);

@@ -42,7 +42,7 @@ QUIET_S = 60.0
 """Longest wait, on a loaded machine, for processes to end and for the rest to be handled."""
 
 MESSAGES, REDELIVERED, TORN, TWICE, GAPS, SKIPS, WORST_WAIT_NS = range(7)
-STOP_PRODUCING, STOP_CONSUMING, PORT, REGION_ID = range(7, 11)
+STOP_PRODUCING, STOP_CONSUMING, PORT, REGION_ID, DISTURBED = range(7, 12)
 PAUSED = 16  # words of each producer's place: how often it was paused
 COUNTERS = 32
 HANDLED, APPENDED, ACKNOWLEDGED = (COUNTERS + MAX_LIVES * index for index in range(3))  # words of each life
@@ -55,7 +55,7 @@ class Report:
 
     lost_appended    records that were appended and never handled, `lost_acknowledged` among them
     stuck            processes that could not finish afterwards, although nobody harmed them any more
-    worst_wait_s     longest append of a producer that was not stopped, while the consumer was not restarted
+    worst_wait_s     longest append of a producer that was not stopped, while the consumer was not disturbed either
     """
 
     messages: int
@@ -132,10 +132,12 @@ class Fuzz:
             self._pause(self._producers[place])
         elif choice < 0.97:
             self._restarts += 1
+            self._words[DISTURBED] += 1
             _end(self._consumer)
             self._consumer = self._fork(self._consume)
         else:
             self._pauses += 1
+            self._words[DISTURBED] += 1
             self._pause(self._consumer)
 
     def _pause(self, pid: int) -> None:
@@ -217,12 +219,12 @@ class Fuzz:
         """Append until told to stop. What this life knows is stored after each append."""
         life, words = producer.life, self._words
         while not words[STOP_PRODUCING]:
-            undisturbed = (words[PAUSED + place], words[PORT])
+            undisturbed = (words[PAUSED + place], words[DISTURBED])
             start_s = monotonic()
             producer.append(payload_of(life, producer.appended), timeout_s=QUIET_S)
             waited_s = monotonic() - start_s
             words[APPENDED + life] = producer.appended
-            if undisturbed == (words[PAUSED + place], words[PORT]):
+            if undisturbed == (words[PAUSED + place], words[DISTURBED]):
                 words[WORST_WAIT_NS] = max(words[WORST_WAIT_NS], round(waited_s * 1e9))
             if producer.appended % 16 == 0:
                 words[ACKNOWLEDGED + life] = producer.acknowledged()
@@ -232,8 +234,6 @@ class Fuzz:
     def _consume(self) -> None:
         with self._inbox.consume() as consumer:
             target = self._serve() if self._is_remote else None
-            if not target:
-                self._words[PORT] = os.getpid()  # so that producers see that it was started again
             skips = self._words[SKIPS]
             while True:
                 messages = consumer.receive(16, timeout_s=0.02)
