@@ -1,4 +1,4 @@
-// Copies into and out of a region whose words others change at the same time: each aligned 8-byte word moves in one piece.
+// Copies into and out of a region whose words others change at the same time: each aligned 8-byte word moves whole.
 #pragma once
 
 #include <atomic>

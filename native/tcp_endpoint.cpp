@@ -117,10 +117,12 @@ uint64_t TcpEndpoint::ask(const Request& request, Bytes payload, std::span<std::
 }
 
 void TcpEndpoint::connect_to(const Address& address, Clock::time_point deadline) {
-  const auto cannot = [this](int error) { fail(Fault::peer_lost, std::string("cannot connect: ") + std::strerror(error)); };
+  const auto cannot = [this](int error) {
+    fail(Fault::peer_lost, std::string("cannot connect: ") + std::strerror(error));
+  };
   fd_ = Descriptor(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd_.get() < 0) cannot(errno);
-  tune(fd_.get(), timeout_);
+  tune(fd_.get(), 2 * timeout_ + Seconds(10));  // the kernel gives up later than any call, so the call says timed_out
   if (connect(fd_.get(), address.get(), address.size) == 0) return;
   if (errno != EINPROGRESS) cannot(errno);
   if (!wait_for(fd_.get(), POLLOUT, deadline)) fail(Fault::timed_out, "no connection within the time-out");
@@ -138,7 +140,7 @@ void TcpEndpoint::greet(Bytes secret, uint64_t region, Clock::time_point deadlin
   if (target.magic != kMagic) fail(Fault::refused, "that is not a brickwork peer; is the port right?");
   receive(writable_bytes_of(target).subspan(sizeof target.magic), {}, deadline);
   if (target.version != kVersion)
-    fail(Fault::refused, "it speaks version " + std::to_string(target.version) + " of the tcp fabric and this process " +
+    fail(Fault::refused, "it speaks version " + std::to_string(target.version) + " of the tcp fabric, this process " +
                              std::to_string(kVersion) + "; run the same release on both sides");
   claim(secret, region, own, target, deadline);
 }

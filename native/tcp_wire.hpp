@@ -9,7 +9,7 @@
 //                               <-    Reply [payload]             to all but put and wake
 //
 // A put has no reply; that all earlier ones landed is what the reply to a flush says. A request that does not fit the
-// region, or an unknown verb, ends the connection: the initiator checks before it sends, so only a broken peer does that.
+// region, or an unknown verb, ends the connection: the initiator checks before it sends, so only a broken peer sends it.
 #pragma once
 
 #include <array>

@@ -54,7 +54,8 @@ Target::Target(std::shared_ptr<Context> context)
   {
     std::lock_guard lock(worker_.context->mutex);
     ucp_am_handler_param_t parameters{};
-    parameters.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG;
+    parameters.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB |
+                            UCP_AM_HANDLER_PARAM_FIELD_ARG;
     parameters.id = Wake::kId;
     parameters.arg = this;
     parameters.cb = [](void* self, const void* header, size_t size, void*, size_t, const ucp_am_recv_param_t*) {

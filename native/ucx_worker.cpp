@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kTurn = 64;                              // steps of progress before others may have the lock
 constexpr auto kSpin = std::chrono::microseconds(20);  // short: two spinners on two shared cores lose their time slices
-constexpr int kSleepMs = 10;                           // an event that UCX's descriptor does not tell of is late by this
+constexpr int kSleepMs = 10;                           // an event that UCX's descriptor does not tell of is so late
 
 Fault fault_of(ucs_status_t status) {
   switch (status) {

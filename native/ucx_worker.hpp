@@ -44,7 +44,7 @@ class Worker {
   // before its buffers.
   void run(const std::function<ucs_status_ptr_t()>& post, Clock::time_point deadline, const std::string& what);
 
-  // Progresses until nothing happens. Returns whether the worker is armed, so that its descriptor tells of the next event.
+  // Progresses until nothing happens. Returns whether the worker is armed: then its descriptor tells of the next event.
   bool progress_and_arm();
   int descriptor() const { return descriptor_; }
 
