@@ -177,9 +177,11 @@ class Spans {
   // The first block that could not be claimed, or the end of the span. `is_fresh`: pages of some may not exist.
   size_t claim(size_t head, uint64_t generation, size_t count, bool& is_fresh) {
     const uint64_t mine = cover_of(head, generation);
+    uint64_t lapsed = 0;  // the last cover that was judged: blocks of one old span need it once, since it stays lapsed
     for (size_t block = head; block < head + count; ++block) {
       uint64_t seen = covers_[block].load(std::memory_order_acquire);
-      if (is_live(seen)) return block;
+      if (seen != lapsed && is_live(seen)) return block;
+      lapsed = seen;
       // Acquire-release: partner of the same exchange of another taker, of which one wins.
       if (!covers_[block].compare_exchange_strong(seen, mine | (seen & kBacked), std::memory_order_acq_rel)) return block;
       is_fresh = is_fresh || (seen & kBacked) == 0;
