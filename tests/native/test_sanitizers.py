@@ -4,14 +4,17 @@ Method: tests/native/inbox_stress.cpp, built without Python, runs both rings tha
 go and a consumer that starts again. The address sanitizer takes minutes to build: `scripts/sanitize.sh address`.
 """
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MISSING = [program for program in ("c++", "cmake", "ninja") if not shutil.which(program)]
+SEARCH = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")])  # as the script does
+MISSING = [program for program in ("c++", "cmake", "ninja") if not shutil.which(program, path=SEARCH)]
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}")
