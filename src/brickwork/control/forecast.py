@@ -84,7 +84,8 @@ def _later(turn: Turn, rank: Rank) -> list[Later]:
 
 
 def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
-    """The request in batches of 1, 2, 4 ... tasks, no larger than the queue could make them."""
+    """The request in batches of 1, 2, 4 ... tasks, no larger than the queue could make them, or its deadline allows."""
+    left_s = request.due_s - turn.now_s if request.has_deadline else inf
     state, tasks = turn.state, request.tasks
     largest = min(MAX_BATCH, 1 + ceil(len(state.requests) / max(1, len(state.executors))))
     share_s = sum(task.share_s for task in tasks.values())
@@ -94,7 +95,7 @@ def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
         paths_s = remaining_s(request.facts.plan, lambda task: batches[task.name][1])  # noqa: B023 - used at once
         device_s = sum(seconds / count for count, seconds in batches.values())
         companies.append(Company(max(paths_s.values(), default=0.0), device_s / share_s if share_s else 1.0))
-        if size >= largest:
+        if size >= largest or 2.0 * companies[-1].path_s > left_s:
             return companies
         size = min(2 * size, largest)
 
