@@ -34,7 +34,7 @@ class ServerProcess:
 
     def __init__(
         self,
-        model: Path,
+        model: Path | None,  # None: the shipped ones
         state_dir: Path,
         *args: str,
         environment: dict[str, str] | None = None,
@@ -43,7 +43,8 @@ class ServerProcess:
         self.state_dir = state_dir
         state_dir.mkdir(parents=True, exist_ok=True)
         self.log = state_dir / "server.log"
-        command = [*prefix, sys.executable, "-m", "brickwork.cli", "serve", "--model", str(model), "--port", "0"]
+        command = [*prefix, sys.executable, "-m", "brickwork.cli", "serve", "--port", "0"]
+        command += [] if model is None else ["--model", str(model)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--state-dir", str(state_dir), *args],

@@ -11,10 +11,21 @@ from brickwork.core.errors import BrickworkError, WorkflowError
 from brickwork.workflow.api import Workflow
 
 
-def shipped_names() -> list[str]:
-    from brickwork.starter.workflows import WORKFLOWS
+def shipped_names(model: Path | None = None) -> list[str]:
+    """The shipped workflows that run without a model of the user's, or those that suit the one in a directory.
 
-    return list(WORKFLOWS)
+    raises    ModelError for a bad directory
+    """
+    from brickwork.models.video.family import VideoFamily
+    from brickwork.starter.workflows import VIDEO, WORKFLOWS
+    from brickwork.workflow.catalog import family
+
+    if model is None:
+        return list(WORKFLOWS)
+    found = family(model)
+    if isinstance(found, VideoFamily):
+        return ["image-to-video" if found.from_image else "text-to-video"]
+    return [name for name in WORKFLOWS if name not in VIDEO]
 
 
 def find(name: str, model: Path | None) -> Workflow:
@@ -27,14 +38,17 @@ def find(name: str, model: Path | None) -> Workflow:
         if model is not None:
             raise WorkflowError(f"{name}: --model is for shipped workflows; this one names its models itself")
         return _from_module(name)
-    from brickwork.starter.workflows import WORKFLOWS
+    from brickwork.starter.workflows import VIDEO, WORKFLOWS
 
-    if name not in WORKFLOWS:
-        near = difflib.get_close_matches(name, WORKFLOWS, n=1)
+    shipped = WORKFLOWS | VIDEO
+    if name not in shipped:
+        near = difflib.get_close_matches(name, shipped, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        known = ", ".join(WORKFLOWS)
+        known = ", ".join(shipped)
         raise WorkflowError(f"no workflow {name!r}.{hint} Known: {known}; your own: module:name or file.py:name.")
-    return WORKFLOWS[name](model) if model is not None else WORKFLOWS[name]()
+    if model is None and name not in WORKFLOWS:
+        raise WorkflowError(f"{name}: no model for it is shipped; give one with --model DIR")
+    return shipped[name](model) if model is not None else shipped[name]()
 
 
 def _from_module(reference: str) -> Workflow:

@@ -47,7 +47,7 @@ def serve(workflows: tuple[str, ...], config: Path | None, **flags: Any) -> None
     given = {name: value for name, value in flags.items() if value is not None}
     settings = settings_of(config, given | ({"workflows": list(workflows)} if workflows else {}))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    names = settings.workflows or shipped_names()
+    names = settings.workflows or shipped_names(settings.model)
     found = [find(name, None if ":" in name else settings.model) for name in names]
     if not run(settings, found, lambda line: print(line, flush=True)):
         raise SystemExit(EXIT_INTERRUPTED)

@@ -134,4 +134,9 @@ WORKFLOWS: dict[str, Callable[..., bw.Workflow]] = {
     "text-to-image": text_to_image,
     "text-to-image-quick": text_to_image_quick,
     "image-to-image": image_to_image,
+    "image-to-video": image_to_video,
 }
+"""Those that run without a model of the user's."""
+
+VIDEO: dict[str, Callable[..., bw.Workflow]] = {"image-to-video": image_to_video, "text-to-video": text_to_video}
+"""Those for directories of a video family; the others are for directories of an image family."""
