@@ -29,6 +29,11 @@ class Conditioning:
     parts: Mapping[str, Value]
     adapters: Value | None = None  # what changed the encoders: the negative text that nobody gave gets it, too
 
+    @property
+    def embeds(self) -> Value:
+        """The embedding of every token; all families have it."""
+        return self.parts["embeds"]
+
 
 @dataclass(frozen=True)
 class TextModel:
