@@ -30,11 +30,12 @@ class Pace:
             return
         self.as_of_s = now_s
         while self.left and passing_s > 0.0:
-            one_s = self.step_s(len(self.left))
-            steps = min(self.left.values())
+            one_s, steps = self.step_s(len(self.left)), min(self.left.values())
             if steps * one_s > passing_s:
                 steps = passing_s / one_s
-            passing_s -= steps * one_s
+                passing_s = 0.0  # and not what rounding leaves of it, which might never come to an end
+            else:
+                passing_s -= steps * one_s
             self.left = {task: left - steps for task, left in self.left.items() if left > steps}
 
     def end_s(self) -> float:

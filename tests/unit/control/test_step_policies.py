@@ -142,6 +142,15 @@ class TestPace:
         own_s, last_s = self.pace().ends_with_s(1.0)
         assert own_s == pytest.approx(10.1) and last_s == pytest.approx(10.1 + 0.3 + 0.12)
 
+    @pytest.mark.parametrize(
+        ("one_s", "passed_s"), [(24.21805645894463, 56.02619934875128), (12.917188436997646, 30.180373564618623)]
+    )
+    def test_rounding_leaves_nothing_that_would_take_for_ever(self, one_s: float, passed_s: float) -> None:
+        """passed - (passed / one) * one is not 0 for these, and too little to move the steps that are left."""
+        pace = Pace(0.0, {TaskId("a"): 1e4}, lambda rows: one_s, rest_s=0.0)
+        pace.advance(passed_s)
+        assert pace.left[TaskId("a")] == pytest.approx(1e4 - passed_s / one_s)
+
     @given(st.lists(st.floats(0.0, 3.0), max_size=6))
     def test_time_in_pieces_is_time_at_once(self, pauses_s: list[float]) -> None:
         pieces, whole, now_s = self.pace(), self.pace(), 10.0
@@ -151,6 +160,16 @@ class TestPace:
         whole.advance(now_s)
         assert set(pieces.left) == set(whole.left)
         assert list(pieces.left.values()) == pytest.approx(list(whole.left.values()), abs=1e-6)
+
+    @given(st.floats(1e-3, 1e3), st.lists(st.floats(1e-9, 1e3), min_size=1, max_size=20), st.floats(0.0, 1e6))
+    def test_it_comes_to_an_end_whatever_rounding_does(
+        self, one_s: float, pauses_s: list[float], start_s: float
+    ) -> None:
+        pace = Pace(start_s, {TaskId("a"): 40.0, TaskId("b"): 50.0}, lambda rows: one_s * rows, rest_s=0.0)
+        for pause_s in pauses_s:
+            start_s += pause_s
+            pace.advance(start_s)
+            assert all(left > 0.0 for left in pace.left.values())
 
 
 class TestNames:
