@@ -131,6 +131,8 @@ def _loaded(turn: Turn, event: ModelLoaded) -> None:
         executor.loading_until_s = 0.0
     if executor.batch is not None:
         rosters.expect_start(turn, turn.state.batches[executor.batch])
+    else:
+        turn.state.ready.unpark_for(executor.id, (event.model,))
 
 
 def _load_failed(turn: Turn, event: LoadFailed) -> None:

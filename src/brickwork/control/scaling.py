@@ -99,8 +99,7 @@ def _add_replica(turn: Turn, model: ModelSpec) -> None:
         load_s = turn.estimate.load_s(executor.device, model)
         executor.loading_until_s = max(executor.loading_until_s, turn.now_s) + load_s
         turn.order(Load(executor.id, model, cause))
-        state.add_replica(executor, model, turn.now_s)
-        return state.ready.unpark_for(executor.id, (model.id,))
+        return state.add_replica(executor, model, turn.now_s)  # who waits for the model is told when it is loaded
 
 
 def _surplus(turn: Turn, executor: ExecutorRecord) -> list[Resident]:
