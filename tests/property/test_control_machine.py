@@ -5,6 +5,7 @@ State.check(), every index after every event). In each run some kinds of trouble
 states that an even mix does not. At the end the world turns kind, and everything must come to its end.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 from hypothesis import settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from brickwork.control.events import CancelRequested
+from brickwork.control.fairness import Tenant
 from brickwork.control.machine import Control
 from property.strategies import PLANS, budgets, deadlines_s, pauses_s, plan_names, steps
 from support.adversary import World
@@ -19,13 +21,14 @@ from support.plans import MIB, profile, request
 
 TROUBLES = ("yield", "crash", "fail", "cancel", "repeat", "reorder", "partial")
 MAX_EXECUTORS = 4
+TENANTS = {"b": Tenant(weight=2.0, max_requests=2), "c": Tenant(priority=1)}
 
 
 class ControlMachine(RuleBasedStateMachine):
     @initialize(off=st.sets(st.sampled_from(TROUBLES)), budgets=st.lists(budgets, max_size=2))
     def start(self, off: set[str], budgets: list[int]) -> None:
         self.trouble = set(TROUBLES) - off
-        self.world = World(Control(profile()))
+        self.world = World(Control(profile(), tenants=TENANTS))
         self.requests = 0
         for memory_bytes in budgets:
             self.world.join(memory_bytes)
@@ -52,7 +55,7 @@ class ControlMachine(RuleBasedStateMachine):
         self.requests += 1
         least = 1 if may_degrade else None
         new = request(f"r-{self.requests}", steps, deadline_s, deterministic, if_late, least, resend_key)
-        self.world.arrive(new, PLANS[name])
+        self.world.arrive(replace(new, tenant="abc"[self.requests % 3]), PLANS[name])
 
     @precondition(lambda self: len(self.world.executors) < MAX_EXECUTORS)
     @rule(memory_bytes=budgets, can_step=st.sampled_from([True, True, False]))
