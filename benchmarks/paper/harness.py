@@ -116,7 +116,7 @@ def _found(sweep: Sweep, base: Scenario, admits: bool, flags: argparse.Namespace
         best = max((v for v in sweep.values if at(field, v).verdict.holds), default=0.0)
     elif sweep.find == "rate":
         capacity = capacity_per_s(base, profile, streams_of(base, folders))
-        low, high = (0.9, 1.0) if flags.smoke else (0.15, 1.3)
+        low, high = (0.9, 1.0) if flags.smoke else (0.02, 1.3)
         best = largest(lambda rate: at(field, rate).verdict.holds, low * capacity, high * capacity, flags.resolution)
         return _described(sweep, best, points, flags) | {"capacity_per_s": round(capacity, 3)}
     else:
@@ -141,7 +141,7 @@ def _verdict(point: Point) -> dict[str, Any]:
 
 
 def _points(sweep: Sweep, base: Scenario, judge: Any) -> dict[str, Any]:
-    """The values of a sweep as points of load: multiples of the rate that the file gives; none: the file as it is."""
+    """The values of a sweep as requests per second; none: the file as it is."""
     if not sweep.values:
         return _verdict(judge(base))
     found = {}
