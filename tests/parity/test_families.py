@@ -41,9 +41,13 @@ def test_a_cell_has_the_stock_pipelines_bits(key: tuple[str, str], models: Model
 
 
 FAMILIES = [key for key in CELLS if key[1] == "text to image"]
+VARIANTS = ("SD3 without T5", "Flux schnell")
+"""Of families that are in the table: they die in the same way."""
+
+KILLED = [key for key in FAMILIES if key[0] not in VARIANTS]
 
 
-@pytest.mark.parametrize("key", FAMILIES, ids=[name for name, _ in FAMILIES])
+@pytest.mark.parametrize("key", KILLED, ids=[name for name, _ in KILLED])
 def test_killed_in_the_middle_it_has_the_same_bits(key: tuple[str, str], models: Models, cluster: bw.Cluster) -> None:
     """1. The request denoises. 2. Both executors are killed. 3. New ones run what was lost."""
     workflow, ask = CELLS[key].workflow(models), ASK | {"steps": 30}

@@ -5,6 +5,8 @@ nor a request that moves to another process. Here the schedule (sigmas, timestep
 and shared; before every step a shallow copy of it is told where it stands and given what it would remember, and after
 the step that is read back as one tensor, `history` [k, ...]. The step itself is the library's, and so are its bits.
 
+Why: docs/adr/0018-schedulers-step-with-carried-state.md.
+
 source    diffusers schedulers: PNDM (PLMS), DDIM, Euler, DPM-Solver++ multistep, UniPC, flow-match Euler
 """
 
