@@ -124,7 +124,7 @@ DAMAGES: dict[str, tuple[Any, str]] = {
     "another model's layer": (
         lambda t, k: t.update({"unet.middle.to_q.lora_A.weight": torch.randn(3, 5)}), "has not; is it for this model?"
     ),
-    "whole numbers": (lambda t, k: t.update({k[0]: torch.ones(3, 4, dtype=torch.int8)}), "is I8; supported weights: F32"),
+    "whole numbers": (lambda t, k: t.update({k[0]: torch.ones(3, 4, dtype=torch.int8)}), "is I8; supported weights"),
     "DoRA": (lambda t, k: t.update({"unet.x.lora_magnitude_vector": torch.ones(3)}), "is no plain LoRA"),
 }  # fmt: skip
 
