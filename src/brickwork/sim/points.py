@@ -18,8 +18,8 @@ from brickwork.sim.baselines.pools import edf_pool, resident_pool
 from brickwork.sim.baselines.stages import best_stage_pools
 from brickwork.sim.baselines.static import Split, split_b0, split_b1, split_b2
 from brickwork.sim.baselines.verdict import Verdict, verdict
-from brickwork.sim.report import Report
-from brickwork.sim.run import OURS, Watch, simulate
+from brickwork.sim.report import Report, Run
+from brickwork.sim.run import OURS, WARM_S, Watch, simulate
 from brickwork.sim.scenario import Scenario, ScenarioError
 from brickwork.sim.streams import Draw, draws
 
@@ -75,10 +75,7 @@ def _ours(
     reports = tuple(
         simulate(given, profile, stream, seed, watch) for seed, stream in zip(given.seeds, streams, strict=True)
     )
-    ends = [
-        [run.finished_s if run.outcome is Outcome.SUCCEEDED else None for run in report.runs.values()]
-        for report in reports
-    ]
+    ends = [[_finished_s(run) for run in report.runs.values()] for report in reports]
     offered = sum(len(report.runs) for report in reports)
     detail = {
         "loads_per_request": sum(report.loads.total() for report in reports) / max(1, offered),
@@ -89,6 +86,13 @@ def _ours(
         "unfinished": sum(report.outcomes["unfinished"] for report in reports),
     }
     return Point(given.policy, verdict(load, ends), detail, reports)
+
+
+def _finished_s(run: Run) -> float | None:
+    """When it succeeded, on the clock of the stream."""
+    if run.outcome is not Outcome.SUCCEEDED or run.finished_s is None:
+        return None
+    return run.finished_s - WARM_S
 
 
 Baseline = Callable[[Load, int, bool], tuple[Verdict, dict[str, Any]]]

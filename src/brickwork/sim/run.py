@@ -1,7 +1,7 @@
 """Run a scenario under control: its draws become requests, its fleet slots, its faults the driver's faults."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brickwork.compiler.plan import Plan
@@ -21,6 +21,13 @@ from brickwork.sim.report import Report
 from brickwork.sim.scenario import Scenario, ScenarioError
 from brickwork.sim.streams import Draw
 from brickwork.sim.workload import Arrival
+
+WARM_S = 60.0
+"""Before time zero: requests of one step, two for each device, bring models onto an empty fleet. Baselines begin with
+their pipelines loaded; a fleet that has run before does."""
+
+WARM = "warm-"
+"""Begins the ids of those requests; they are in no report."""
 
 OURS = "brickwork"
 """Name of the policies that are served live; `brickwork:fifo` is them with one feature off, see control.policies."""
@@ -77,10 +84,14 @@ def simulate(
     slots = slots_of(given)
     for slot in slots:
         cluster.add(slot)
-    cluster.feed(_told(_arrivals(given, profile, stream), watch.progress))
+    for arrival in _warming(_arrivals(given, profile, stream[: 2 * len(slots)])):
+        cluster.submit(arrival)
+    cluster.feed(_told(_later(_arrivals(given, profile, stream)), watch.progress))
     for fault in given.faults:
         cluster.schedule(_fault(fault, slots))
-    return cluster.run()
+    report = cluster.run()
+    report.runs = {name: run for name, run in report.runs.items() if not name.startswith(WARM)}
+    return report
 
 
 def slots_of(given: Scenario) -> list[Slot]:
@@ -105,6 +116,21 @@ def _arrivals(given: Scenario, profile: Profile, stream: Sequence[Draw]) -> Iter
         yield Arrival(draw.time_s, request, made, draw.is_in_spike)
 
 
+def _later(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+    """The scenario's time zero is the end of the warm-up."""
+    for arrival in arrivals:
+        yield replace(arrival, time_s=arrival.time_s + WARM_S)
+
+
+def _warming(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+    """The same requests at the start, of one step each and without deadline."""
+    for arrival in arrivals:
+        request = arrival.request
+        short = tuple((name, 1 if name == "steps" else value) for name, value in request.values)
+        warm = replace(request, id=RequestId(f"{WARM}{request.id}"), values=short, slo=SLO())
+        yield replace(arrival, time_s=0.0, request=warm)
+
+
 def _told(arrivals: Iterator[Arrival], progress: Callable[[int], None] | None) -> Iterator[Arrival]:
     for number, arrival in enumerate(arrivals, start=1):
         if progress is not None and number % 100 == 0:
@@ -115,16 +141,16 @@ def _told(arrivals: Iterator[Arrival], progress: Callable[[int], None] | None) -
 def _fault(fault: scenario.Fault, slots: Sequence[Slot]) -> faults.Fault:
     match fault:
         case scenario.Crash():
-            return faults.Crash(fault.at_s, _slot(fault.device, slots), fault.back_after_s)
+            return faults.Crash(WARM_S + fault.at_s, _slot(fault.device, slots), fault.back_after_s)
         case scenario.Slow():
-            return faults.Slowdown(fault.at_s, _slot(fault.device, slots), fault.factor, fault.for_s)
+            return faults.Slowdown(WARM_S + fault.at_s, _slot(fault.device, slots), fault.factor, fault.for_s)
         case scenario.Messages():
             return faults.BadMessages(fault.lost, fault.late, fault.repeated, fault.resend_s, fault.late_s)
         case scenario.CoordinatorLoss():
-            return faults.Takeover(fault.at_s, fault.back_after_s)
+            return faults.Takeover(WARM_S + fault.at_s, fault.back_after_s)
         case scenario.Partition():
             names = tuple(_slot(device, slots) for device in fault.devices)
-            return faults.Partition(fault.at_s, names, fault.for_s)
+            return faults.Partition(WARM_S + fault.at_s, names, fault.for_s)
 
 
 def _slot(device: int, slots: Sequence[Slot]) -> str:
