@@ -61,12 +61,22 @@ def _experiment(name: str, results: list[dict[str, Any]]) -> str:
     goals = "\n".join(f"* {goal}" for goal in experiment.goals)
     parts = [f"## {experiment.name}: {experiment.claim}\n\nGoals:\n\n{goals}\n"]
     groups: dict[tuple[str, str, str], dict[tuple[str, str], dict[str, Any]]] = {}
-    for result in results:
+    for result in (point for line in results if "skipped" not in line for point in _points(line)):
         key = (result["scenario"], json.dumps(result["row"]), result["judge"])
         groups.setdefault(key, {})[result["policy"], result["admission"]] = result
     for (scenario, row, judge), points in groups.items():
         parts.append(_table(scenario, json.loads(row), judge, points))
     return "\n".join(parts)
+
+
+def _points(line: dict[str, Any]) -> list[dict[str, Any]]:
+    """A line that holds several points of load, as one line each."""
+    if "points" not in line:
+        return [line]
+    return [
+        line | verdict | {"row": line["row"] | {"requests per second": value}}
+        for value, verdict in line["points"].items()
+    ]
 
 
 def _table(scenario: str, row: dict[str, Any], judge: str, points: dict[tuple[str, str], dict[str, Any]]) -> str:
