@@ -221,7 +221,7 @@ class TestJobs:
             ("failed", Outcome.FAILED),
             ("canceled", Outcome.CANCELLED),
             ("rejected", Outcome.REJECTED),
-            ("expired", Outcome.FAILED),
+            ("expired", Outcome.EXPIRED),
         ],
     )
     def test_a_job_ends_as_its_last_event_says(self, status: str, outcome: Outcome) -> None:
