@@ -2,12 +2,16 @@
 machines are loaded; `tiny_sd3` is a model directory that real classes read and run."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, which reads it once
 
 import pytest
 from hypothesis import settings
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: children would ignore Ctrl-C, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("brickwork", deadline=None, print_blob=True)
 settings.load_profile("brickwork")
