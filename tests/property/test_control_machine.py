@@ -19,7 +19,7 @@ from property.strategies import PLANS, budgets, deadlines_s, pauses_s, plan_name
 from support.adversary import World
 from support.plans import MIB, profile, request
 
-TROUBLES = ("yield", "crash", "fail", "cancel", "repeat", "reorder", "partial")
+TROUBLES = ("yield", "crash", "fail", "cancel", "repeat", "reorder", "partial", "starve")
 MAX_EXECUTORS = 4
 TENANTS = {"b": Tenant(weight=2.0, max_requests=2), "c": Tenant(priority=1)}
 
@@ -75,6 +75,11 @@ class ControlMachine(RuleBasedStateMachine):
         """A batch leaves its loop, whether it was ordered to or not."""
         name = data.draw(st.sampled_from(self.world.runnable()))
         self.world.progress(name, "yielded", data.draw(st.one_of(st.none(), st.integers(1, 3))))
+
+    @precondition(lambda self: "starve" in self.trouble and self.world.runnable())
+    @rule(data=st.data())
+    def starve(self, data: st.DataObject) -> None:
+        self.world.starve(data.draw(st.sampled_from(self.world.runnable())))
 
     @precondition(lambda self: "fail" in self.trouble and self.world.runnable())
     @rule(data=st.data())

@@ -27,6 +27,7 @@ from brickwork.control.events import (
     Event,
     ExecutorJoined,
     ExecutorLost,
+    ExecutorWaiting,
     LoadFailed,
     ModelLoaded,
     ModelUnloaded,
@@ -140,6 +141,12 @@ class World:
             self.tell(ModelUnloaded(name, order.model))
         elif isinstance(order, Load):
             self._load(name, executor, order, status)
+
+    def starve(self, name: ExecutorId) -> None:
+        """A result of the batch at the head of the executor's queue finds no room."""
+        order = self.executors[name].orders[0]
+        if isinstance(order, Dispatch):
+            self.tell(ExecutorWaiting(name, order.batch, 4096))
 
     def deliver(self, index: int) -> None:
         report = self.mail.pop(index)

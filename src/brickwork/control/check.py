@@ -119,6 +119,7 @@ def _rosters(state: "State") -> None:
         (batch.group, batch.id)
         for batch in free
         if batch.layout.devices == 1
+        and not batch.is_waiting
         and not batch.group[2]
         and sum(task.batch == batch.id for task in batch.tasks.values()) < batch.limit
     }

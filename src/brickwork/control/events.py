@@ -78,11 +78,21 @@ class BatchReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutorWaiting:
+    """A result of a batch finds no room in the tensor memory of its host. The executor waits a bounded time; the
+    batch's next report says how it went."""
+
+    executor: ExecutorId
+    batch: BatchId
+    nbytes: int  # of the result
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """The time that `Control.next_wake_s()` asked for has come."""
 
 
 Event = (
     RequestArrived | CancelRequested | ExecutorJoined | ExecutorLost
-    | ModelLoaded | ModelUnloaded | LoadFailed | BatchReported | Woke
+    | ModelLoaded | ModelUnloaded | LoadFailed | BatchReported | ExecutorWaiting | Woke
 )  # fmt: skip

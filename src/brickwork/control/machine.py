@@ -19,6 +19,7 @@ from brickwork.control.events import (
     Event,
     ExecutorJoined,
     ExecutorLost,
+    ExecutorWaiting,
     LoadFailed,
     ModelLoaded,
     ModelUnloaded,
@@ -64,6 +65,8 @@ class Control:
                 requests.cancel(turn, event)
             case BatchReported():
                 reports.report(turn, event)
+            case ExecutorWaiting():
+                reports.wait(turn, event)
             case ExecutorJoined():
                 _join(turn, event)
             case ExecutorLost():
@@ -156,7 +159,7 @@ def _words(event: Event) -> str:
             return f"{name} {event.request.id}"
         case CancelRequested():
             return f"{name} {event.request_id}"
-        case BatchReported():
+        case BatchReported() | ExecutorWaiting():
             return f"{name} {event.batch} by {event.executor}"
         case ExecutorJoined() | ExecutorLost():
             return f"{name} {event.executor}"

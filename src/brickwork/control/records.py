@@ -159,6 +159,7 @@ class BatchRecord:
     helpers: tuple[ExecutorId, ...] = ()  # that live
     pace: Pace | None = None  # None: it has no loop
     is_ending: bool = False  # nobody joins it or asks it to yield: ordered to, or has lost a helper, or a model
+    is_waiting: bool = False  # nobody joins it: a result finds no room, and no report has come since
     yields_to: GroupKey | None = None  # the group that it was ordered to yield for
     joined: set[TaskId] = field(default_factory=set)  # tasks that joined later, perhaps too late
     seen: set[tuple[TaskId, int]] = field(default_factory=set)  # (task, attempt) whose ends were reported

@@ -6,7 +6,7 @@ seen.
 """
 
 from brickwork.control import rosters
-from brickwork.control.events import BatchReported, ExecutorLost
+from brickwork.control.events import BatchReported, ExecutorLost, ExecutorWaiting
 from brickwork.control.lifecycle import move
 from brickwork.control.memory import need_bytes
 from brickwork.control.records import BatchRecord, TaskRecord
@@ -24,6 +24,7 @@ def report(turn: Turn, event: BatchReported) -> None:
     batch = turn.state.batches.get(event.batch)
     if batch is None:
         return _report_late(turn, event)
+    turn.state.set_waiting(batch, False)
     for end in event.ends:
         if (key := (end.task_id, end.attempt)) in batch.seen:
             continue
@@ -37,6 +38,15 @@ def report(turn: Turn, event: BatchReported) -> None:
         _close(turn, batch, event.compute_s)
     else:
         rosters.shrink(turn, batch, [end.task_id for end in event.ends])
+
+
+def wait(turn: Turn, event: ExecutorWaiting) -> None:
+    """Results of a batch find no room: nothing is added to it until it reports. One that has ended waits no more."""
+    batch = turn.state.batches.get(event.batch)
+    if batch is not None and batch.executor == event.executor:
+        turn.state.set_waiting(batch, True)
+        for task in batch.running:
+            turn.tell(task.request.id, f"batch {batch.id} waits for room for a result of {event.nbytes} bytes")
 
 
 def lose(turn: Turn, event: ExecutorLost) -> None:

@@ -261,6 +261,12 @@ class State:
         batch.is_ending = True
         self.expect_free_at(batch, self.executors[batch.executor].free_at_s)
 
+    def set_waiting(self, batch: BatchRecord, is_waiting: bool) -> None:
+        """Whether results of the batch wait for room: while they do, nobody joins it to make more."""
+        if batch.is_waiting != is_waiting:
+            batch.is_waiting = is_waiting
+            self._offer(batch)
+
     def order_yield(self, batch: BatchRecord, beneficiary: GroupKey, free_at_s: float) -> None:
         """The batch will leave its loop for a group: nobody joins it, and nobody asks it again."""
         batch.is_ending = True
@@ -288,7 +294,9 @@ class State:
             return
         if batch.layout.devices > 1:
             self.wide[batch.id] = None
-        elif not batch.group[2] and len(batch.running) < batch.limit:  # in a lane of its own nobody joins
+        elif batch.group[2] or batch.is_waiting:  # nobody joins a lane of its own, or makes more where room is short
+            return
+        elif len(batch.running) < batch.limit:
             self.joinable.setdefault(batch.group, {})[batch.id] = None
 
     def _withdraw(self, batch: BatchRecord) -> None:

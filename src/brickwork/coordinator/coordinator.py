@@ -67,6 +67,7 @@ class Coordinator:
         self._is_closed = False
         self._defect = ""  # why no request can ever run; "" while one can
         self.timeline = Timeline()
+        self.output_waits = 0  # results, so far, that found no room at first
 
     async def start(self) -> None:
         """Listen, start the executors and wait until the first one has joined.
@@ -177,6 +178,8 @@ class Coordinator:
         match notice:
             case messages.Report():
                 self._reported(executor, notice)
+            case messages.Waiting():
+                self._waiting(executor, notice)
             case messages.Progress():
                 self._progressed(notice)
             case messages.Loaded():
@@ -204,6 +207,12 @@ class Coordinator:
                 self._keeper.store.release(handle)
             return replace(end, status="failed", outputs=(), error=str(error))
         return end
+
+    def _waiting(self, executor: ExecutorId, waiting: messages.Waiting) -> None:
+        self.output_waits += 1
+        batch, nbytes = waiting.batch, waiting.nbytes
+        log.warning("executor %s: a result of %d bytes (batch %s) waits for tensor memory", executor, nbytes, batch)
+        self._tell(events.ExecutorWaiting(executor, batch, nbytes))
 
     def _progressed(self, progress: messages.Progress) -> None:
         request_id, _, task = progress.task_id.rpartition("/")

@@ -27,7 +27,7 @@ from brickwork.graph.ir import Loop, Node
 from brickwork.models.ops import Call
 from brickwork.models.registry import operations
 from brickwork.observe.spans import Span
-from brickwork.wire.messages import Notice, Progress, Report, Run
+from brickwork.wire.messages import Notice, Progress, Report, Run, Waiting
 
 MIN_PROGRESS_S = 0.05
 """Least time between two Progress messages of a task: enough for an eye, nothing for the socket."""
@@ -193,7 +193,7 @@ class _Batch:
         handles: list[TensorHandle] = []
         try:
             for name in names:
-                handles.append(put(self._runner.store, row.values[name]))
+                handles.append(put(self._runner.store, row.values[name], self._wait))
         except Exception:
             for handle in handles:
                 self._runner.store.release(handle)
@@ -201,6 +201,10 @@ class _Batch:
         for handle in handles:
             self._runner.store.hand_over(handle)
         return tuple(handles)
+
+    def _wait(self, nbytes: int) -> None:
+        """A result waits for room: nothing more should be asked of this executor until it has found some."""
+        self._runner.send(Waiting(self._order.batch, nbytes))
 
     def _without_stopped(self, rows: list[Row]) -> list[Row]:
         """Report the rows that were told to stop; return the others."""

@@ -29,6 +29,10 @@ class Metrics:
         self.job_seconds = {name: seconds.labels(name) for name in names}
         self.live = Gauge("brickwork_jobs_live", "Jobs accepted and not ended.", registry=registry)
         self.executors = Gauge("brickwork_executors", "Executors that are connected.", registry=registry)
+        self._output_waits = Counter(
+            "brickwork_output_waits", "Results that had to wait for room in tensor memory.", registry=registry
+        )
+        self._waits_counted = 0
         self.streams = Gauge("brickwork_event_streams", "Event streams that are open.", registry=registry)
         self.store_errors = Counter("brickwork_store_errors", "Writes that the store refused.", registry=registry)
         self._answers = Counter(
@@ -43,6 +47,11 @@ class Metrics:
         """A job ended. One of a workflow that this server does not have is not counted."""
         if counter := self._ended.get((workflow, state)):
             counter.inc()
+
+    def count_output_waits(self, total: int) -> None:
+        """`total` is what the coordinator has counted since its start."""
+        self._output_waits.inc(total - self._waits_counted)
+        self._waits_counted = total
 
     def count_answer(self, route: str, method: str, status: int, seconds: float) -> None:
         """`route` is a template (`/v1/jobs/{job_id}`), of which there are few."""

@@ -224,6 +224,11 @@ class Service:
         residency, pids = self._coordinator.residency(), self._coordinator.pids()
         return [{"id": name, "pid": pids.get(name), "models": models} for name, models in sorted(residency.items())]
 
+    @property
+    def output_waits(self) -> int:
+        """Results, since the start, that had to wait for room in tensor memory."""
+        return self._coordinator.output_waits
+
     # From the row to the end ----------------------------------------------------------------------------------------
 
     def resume(self, job: Job, inputs: Mapping[str, Any], slo: SLO) -> None:

@@ -146,6 +146,7 @@ def _add_state(route: Any, service: Service) -> None:
     async def metrics() -> PlainTextResponse:
         """For Prometheus."""
         service.metrics.executors.set(len(service.executors()))
+        service.metrics.count_output_waits(service.output_waits)
         text = await asyncio.to_thread(service.metrics.page)
         return PlainTextResponse(text, media_type=CONTENT_TYPE_LATEST)
 

@@ -1,8 +1,8 @@
 """Every message of the stage plane, as tagged msgspec structs.
 
 The coordinator orders (Define, Load, Unload, Run, Stop, Join, Yield), the executor reports (Hello, Loaded, Unloaded,
-LoadFailed, Report, Progress, Heartbeat). An executor carries out orders in the order in which they arrive, except
-Stop, Join and Yield, which are about a batch that may be running: those it obeys at the next step boundary.
+LoadFailed, Report, Progress, Waiting, Heartbeat). An executor carries out orders in the order in which they arrive,
+except Stop, Join and Yield, which are about a batch that may be running: those it obeys at the next step boundary.
 """
 
 import msgspec
@@ -15,7 +15,7 @@ from brickwork.graph.ir import Loop, Node
 from brickwork.graph.types import Type
 from brickwork.observe.spans import Span
 
-VERSION = 2
+VERSION = 3
 """Raised with every change that an older peer would misread; Hello carries it and a mismatch ends the connection."""
 
 
@@ -122,9 +122,16 @@ class Progress(msgspec.Struct, tag="progress", frozen=True):
     preview: bytes = b""  # PNG of the picture so far; mostly empty
 
 
+class Waiting(msgspec.Struct, tag="waiting", frozen=True):
+    """A result of a running batch finds no room; the executor waits a bounded time, then a Report tells how it went."""
+
+    batch: BatchId
+    nbytes: int  # of the result
+
+
 class Heartbeat(msgspec.Struct, tag="heartbeat", frozen=True):
     """The process is alive and its interpreter runs."""
 
 
 Order = Define | Load | Unload | Run | Stop | Join | Yield
-Notice = Hello | Loaded | Unloaded | LoadFailed | Report | Progress | Heartbeat
+Notice = Hello | Loaded | Unloaded | LoadFailed | Report | Progress | Waiting | Heartbeat

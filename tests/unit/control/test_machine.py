@@ -16,6 +16,7 @@ from brickwork.control.events import (
     Event,
     ExecutorJoined,
     ExecutorLost,
+    ExecutorWaiting,
     LoadFailed,
     ModelLoaded,
     RequestArrived,
@@ -24,7 +25,7 @@ from brickwork.control.events import (
 from brickwork.control.machine import Control
 from brickwork.control.retry import LOST_ALONE
 from brickwork.core.batch import TaskEnd
-from brickwork.core.ids import ExecutorId, ModelId, RequestId
+from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId
 from brickwork.core.request import Outcome
 from brickwork.core.tensor import TensorHandle
 from support.plans import MIB, chain, fork, handle, profile, redraw, request
@@ -248,6 +249,38 @@ def test_a_backlog_is_worth_another_replica(desk: Desk) -> None:
             assert started[0].executor == "e2"
             return
     pytest.fail("everybody waits for one executor")
+
+
+class TestWaitingForRoom:
+    """r-1 steps on the only executor; r-2 could join it at its next step."""
+
+    def steps(self, desk: Desk, name: str) -> list[Action]:
+        given = (("given", desk.tensor()),)
+        return desk.tell(RequestArrived(request(name, steps=40), redraw(), given))
+
+    def begin(self, desk: Desk) -> Dispatch:
+        desk.tell(ExecutorJoined(ExecutorId("e1"), "cpu-1", 8 * MIB, can_step=True))
+        [batch] = dispatches(self.steps(desk, "r-1"))
+        return batch
+
+    def test_nothing_joins_a_batch_whose_results_find_no_room(self, desk: Desk) -> None:
+        batch = self.begin(desk)
+        assert desk.tell(ExecutorWaiting(batch.executor, batch.batch, 4096)) == []
+        assert kinds(self.steps(desk, "r-2")) == ["Accept"]
+        assert any("waits for room for a result of 4096 bytes" in line for line in desk.control.story(RequestId("r-1")))
+        assert dispatches(desk.done(batch))  # the report ends the wait, and the executor is used again
+
+    def test_a_report_ends_the_wait(self, desk: Desk) -> None:
+        batch = self.begin(desk)
+        desk.tell(ExecutorWaiting(batch.executor, batch.batch, 4096))
+        desk.tell(BatchReported(batch.executor, batch.batch, (), False, 0.01))
+        assert kinds(self.steps(desk, "r-2")) == ["Accept", "Join"]
+
+    def test_a_wait_of_another_batch_or_executor_is_nobodys(self, desk: Desk) -> None:
+        batch = self.begin(desk)
+        desk.tell(ExecutorWaiting(ExecutorId("e2"), batch.batch, 4096))
+        desk.tell(ExecutorWaiting(batch.executor, BatchId(batch.batch + 1), 4096))
+        assert kinds(self.steps(desk, "r-2")) == ["Accept", "Join"]
 
 
 class TestEndings:

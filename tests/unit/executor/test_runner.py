@@ -28,7 +28,7 @@ from brickwork.executor.tensors import put, view
 from brickwork.graph.ir import Carry, Loop, Node, Use
 from brickwork.graph.types import INT, Type
 from brickwork.models.ops import Call, Outputs
-from brickwork.wire.messages import Notice, Progress, Report, Run
+from brickwork.wire.messages import Notice, Progress, Report, Run, Waiting
 
 LATENT = Type("latent", "vae", "float32", (1, 2, 3, 3))
 
@@ -281,8 +281,11 @@ def test_outputs_that_do_not_fit_fail_and_leave_nothing(stage: Stage, monkeypatc
 
     runs = [stage.task("r0/d", 0, 3, 0)]
     monkeypatch.setattr(stage.store, "allocate", full)
+    told: list[Notice] = []
+    stage.runner.send = lambda notice: (told.append(notice), stage.notices.append(notice))[0]
     ends = stage.run(*runs)
     assert ends["r0/d"].status == "failed" and "arena is full" in ends["r0/d"].error
+    assert [notice for notice in told if isinstance(notice, Waiting)] == [Waiting(BatchId(1), 2 * 3 * 3 * 4)]
 
 
 def test_a_row_delivered_before_the_arena_was_full_is_kept(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

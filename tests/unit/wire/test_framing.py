@@ -47,6 +47,7 @@ NOTICES = [
     m.LoadFailed(ModelId("clip"), "why"),
     m.Report(BatchId(1), (TaskEnd(TaskId("r-1/a"), 1, "done", (HANDLE,)),), True, 0.25, (SPAN,)),
     m.Progress(TaskId("r-1/a"), 1, 2),
+    m.Waiting(BatchId(1), 4096),
     m.Heartbeat(),
 ]
 
