@@ -9,6 +9,7 @@ from brickwork.core.errors import OutOfSpace
 from brickwork.core.tensor import TensorHandle, TensorSpec
 from brickwork.data.tensors import Allocation, TensorStore
 from brickwork.data.views import Lease
+from brickwork.executor.pinned import pin
 
 RESULT_WAIT_S = 10.0
 """For room for a result: others release what they read within seconds, or the arena is too small for its load."""
@@ -17,13 +18,16 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.05
 
 
 def put(store: TensorStore, tensor: torch.Tensor, on_wait: Callable[[int], None] = lambda nbytes: None) -> TensorHandle:
-    """Copy `tensor` (any layout, CPU) into the arena; this process holds a lease on it.
+    """Copy `tensor` (any layout and device) into the arena; this process holds a lease on it.
 
     on_wait    called once with the tensor's bytes when there is no room and a wait of at most RESULT_WAIT_S begins
     raises     OutOfSpace when there was no room within that time
     """
     spec = TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
     allocation = _allocate(store, spec, on_wait)
+    if tensor.is_cuda:
+        with torch.cuda.device(tensor.device):
+            pin(next(iter(store.arenas.values())))
     torch.frombuffer(allocation.buffer, dtype=tensor.dtype, count=tensor.numel()).copy_(tensor.reshape(-1))
     return allocation.handle
 
