@@ -1,4 +1,4 @@
-"""Write docs/models.md from the table of tests/parity/table.py. Run it after the table changed; a test compares."""
+"""Write docs/models.md from the tables of tests/parity. Run it after one changed; a test compares."""
 
 import sys
 from pathlib import Path
@@ -36,7 +36,26 @@ def page() -> str:
         lines.append(f"| {family} | {' | '.join(marks)} |")
     footnotes = [f"{k}. {note[0].upper()}{note[1:]}." for k, note in enumerate(notes, start=1)]
     pipelines = [f"* **{family}**: {_pipelines(CELLS, family)}" for family in families]
-    return "\n".join([HEAD + "\n".join(lines), "", *footnotes, "", "Compared with:", "", *pipelines, ""])
+    pictures = [HEAD + "\n".join(lines), "", *footnotes, "", "Compared with:", "", *pipelines, ""]
+    return "\n".join([*pictures, *_videos()])
+
+
+def _videos() -> list[str]:
+    """Lines of the table of video models."""
+    from parity.video_table import CELLS, FEATURES, MODELS
+
+    lines = [
+        "## Videos",
+        "",
+        "The frames are compared. Wan 2.1 from an image is also run through kills of executors.",
+        "",
+    ]
+    lines += [f"| | {' | '.join(FEATURES)} | compared with |", f"| --- |{' :-: |' * len(FEATURES)} --- |"]
+    for name, model in MODELS.items():
+        marks = " | ".join("✓" if (name, feature) in CELLS else "" for feature in FEATURES)
+        classes = ", ".join(f"`{pipeline.__name__}`" for pipeline in model.pipelines)
+        lines.append(f"| {name} | {marks} | {classes} |")
+    return [*lines, ""]
 
 
 def _mark(notes: list[str], note: str) -> str:
