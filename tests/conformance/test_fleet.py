@@ -132,7 +132,7 @@ def test_a_process_starts_in_a_known_state(start_method: str) -> None:
         assert state["blocked"] == []
         assert state["threads"] == 1
         assert state["fds"] == sorted([0, 1, 2, config["socket"], config["arena_fd"]])
-        assert state["main"] != Path(sys.modules["__main__"].__file__ or "").name
+        assert state["main"] != Path(getattr(sys.modules["__main__"], "__file__", None) or "").name
         os.kill(pid, signal.SIGINT)
         assert (await bench.ask("e1.1", "state"))["pid"] == pid
 
