@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, which reads it once
+os.environ["OMP_NUM_THREADS"] = "1"  # before anything imports torch: two threads add up in another order than one
 
 import pytest
 from hypothesis import settings
