@@ -9,6 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from brickwork.core.errors import RequestFailed
@@ -115,7 +116,11 @@ class Slots:
     def pids(self) -> dict[ExecutorId, int]:
         """Process ids of the executors that have joined and live."""
         living = [life.executor for life in self._lives.values() if life.is_connected and life.ended is None]
-        return {executor: self._fleet.pid(executor) for executor in living}
+        found = {}
+        for executor in living:
+            with suppress(KeyError):  # it ended a moment ago, and that is about to be told
+                found[executor] = self._fleet.pid(executor)
+        return found
 
     async def _launch(self, slot: int) -> None:
         self._births[slot] += 1
