@@ -131,7 +131,8 @@ class Client:
             return
         family = children_of(self.server.process.pid)
         self.left[kind] -= kill_one([self.server.process.pid], self.rng)
-        self.done |= {int(line.split()[1]) for line in self.server.lines if line.startswith("done")}
+        rest = [line.split() for line in self.server.lines if line.endswith("\n")]  # it may have died within a line
+        self.done |= {int(line[1]) for line in rest if line[0] == "done"}
         self.server.close()
         _assert_nothing_left(self.server, family)
         self.server = Server(min(set(range(REQUESTS)) - self.done, default=0), seed=self.left["server"])

@@ -134,14 +134,14 @@ def build_clip(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
     )
 
 
-def build_t5_tokenizer() -> T5Tokenizer:
-    """One piece a vocabulary word; single letters for anything else."""
+def build_t5_tokenizer(words: tuple[str, ...] = VOCABULARY, tokens: int = TOKENS) -> T5Tokenizer:
+    """One piece a word; single letters for anything else. Texts are padded to `tokens`."""
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0), ("▁", -12.0)]
-    pieces += [(f"▁{word}", -2.0) for word in VOCABULARY]
-    pieces += [(letter, -10.0) for letter in letters if letter not in VOCABULARY]
+    pieces += [(f"▁{word}", -2.0) for word in words]
+    pieces += [(letter, -10.0) for letter in letters if letter not in words]
     tokenizer = T5Tokenizer(vocab=pieces, extra_ids=0)
-    tokenizer.model_max_length = TOKENS
+    tokenizer.model_max_length = tokens
     return tokenizer
 
 

@@ -24,35 +24,26 @@ from typing import Any
 from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.core.request import Scalar
-from brickwork.graph.types import FLOAT, INT, SIZE, TEXT, Dim, Type
+from brickwork.graph.types import FLOAT, INT, TEXT, Dim, Type
+from brickwork.models.diffusion import DiffusionFamily
 from brickwork.models.image.adapters import adapters_value
 from brickwork.models.image.controls import Control, ControlNet, Residual, as_controls
 from brickwork.models.image.encoders import Conditioning
 from brickwork.models.image.images import Keep, Start, fitted_image, inpaint_nodes, is_from_picture
-from brickwork.models.image.sampling import Sampler, fractional_start
-from brickwork.models.image.space import LatentSpace, Sizes, check_border
+from brickwork.models.image.sampling import fractional_start
+from brickwork.models.image.space import LatentSpace
 from brickwork.workflow.arguments import constrain, expect, expect_tensor
-from brickwork.workflow.family import Border, Family, operation, read_border
-from brickwork.workflow.inputs import parse_size
+from brickwork.workflow.family import operation
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.loop import counted_loop
 from brickwork.workflow.trace import Value, arithmetic, constant, emit
 
-MAX_GUIDANCE = 100.0
-MAX_SEED = 2**53 - 1
-"""The largest integer that JSON numbers carry exactly."""
-
-MAX_CHARS = 10_000
-"""Of a prompt, where the model declares no vocabulary: far beyond what its tokenizers keep."""
-
 MIN_STRENGTH = 0.01
 
 
-class ImageFamily(Family):
+class ImageFamily(DiffusionFamily):
     """Operations of one directory of an image family. A family sets these and overrides the hooks."""
 
-    steps: int  # default of the stock pipeline
-    guidance: float
     predict_op: str
     lora: str  # how the files of adapters call the denoiser: "sdxl:unet"
     guide_op, decode_op = "guide.cfg", "vae.decode"
@@ -60,22 +51,10 @@ class ImageFamily(Family):
     first_step = staticmethod(fractional_start)
 
     space: LatentSpace
-    sizes: Sizes
-    sampler: Sampler
     denoiser: ModelSpec
     in_channels: int  # of the denoiser: the latents', or more where it sees mask and masked image, too
 
-    def __init__(self, root: Path, index: dict[str, Any]) -> None:
-        super().__init__(root, index)
-        self.border: Border = read_border(root)
-        self.read(root, index)
-        check_border(root, self.border, self.sizes)
-
     # ---------------------------------------------------------------------------------------- hooks of a family
-
-    def read(self, root: Path, index: dict[str, Any]) -> None:
-        """Set the attributes above from the directory; raise ModelError for what can't be computed exactly."""
-        raise NotImplementedError
 
     def text_types(self) -> dict[str, Type]:
         """Types of a conditioning's parts."""
@@ -124,26 +103,10 @@ class ImageFamily(Family):
 
     # ---------------------------------------------------------------------------------------------- the surface
 
-    @property
-    def native_size(self) -> tuple[int, int]:
-        """(height, width) in pixels that the model was trained for."""
-        return self.border.sizes[0] if self.border.sizes else self.sizes.native
-
-    @property
-    def default_steps(self) -> int:
-        return self.border.steps or self.steps
-
-    @property
-    def default_guidance(self) -> float:
-        return self.guidance if self.border.guidance is None else self.border.guidance
-
     @operation
     def encode(self, prompt: Any, *, loras: Iterable[Any] = ()) -> Conditioning:
         """A text through the encoders. Its words must be in the model's vocabulary, when it declares one."""
-        text = expect("encode: prompt", prompt, TEXT)
-        border = self.border
-        constrain("encode: prompt", text, words=border.words, max_words=border.max_words, max_chars=MAX_CHARS)
-        adapters = adapters_value("encode: loras", loras)
+        text, adapters = self._prompt(prompt), adapters_value("encode: loras", loras)
         return replace(self.encode_text(text, adapters), adapters=adapters)
 
     @operation
@@ -188,7 +151,7 @@ class ImageFamily(Family):
         loras       adapters of the denoiser: files, or pairs of file and scale
         """
         latents = self._expect_latents("denoise: latents", latents)
-        steps, guidance = self._schedule(steps, guidance)
+        steps, guidance = self._steps("denoise", steps), self._guidance(guidance)
         adapters = adapters_value("denoise: loras", loras)
         rows = self.rows(guidance)
         texts = self._texts(text, negative, guidance, rows)
@@ -302,12 +265,6 @@ class ImageFamily(Family):
 
     # ------------------------------------------------------------------------------------------------ inner parts
 
-    def _schedule(self, steps: Any, guidance: Any) -> tuple[Value, Value]:
-        steps, guidance = expect("denoise: steps", steps, INT), expect("denoise: guidance", guidance, FLOAT)
-        constrain("denoise: steps", steps, minimum=1, maximum=self.sampler.max_steps)
-        constrain("denoise: guidance", guidance, minimum=0.0, maximum=MAX_GUIDANCE)
-        return steps, guidance
-
     def _texts(self, text: Any, negative: Any, guidance: Value, rows: Value) -> dict[str, Value]:
         """The ports of the positive and, where rows can be 2, of the negative text."""
         positive = self._expect_text("denoise: text", text)
@@ -402,28 +359,9 @@ class ImageFamily(Family):
 
     def _start(self, what: str, seed: Any, steps: Any, strength: Any) -> tuple[Value, Value, Value]:
         seed = self._seed(what, seed)
-        steps, strength = expect(f"{what}: steps", steps, INT), expect(f"{what}: strength", strength, FLOAT)
-        constrain(f"{what}: steps", steps, minimum=1, maximum=self.sampler.max_steps)
+        steps, strength = self._steps(what, steps), expect(f"{what}: strength", strength, FLOAT)
         constrain(f"{what}: strength", strength, minimum=MIN_STRENGTH, maximum=1.0)
         return seed, steps, strength
-
-    def _seed(self, what: str, seed: Any) -> Value:
-        value = expect(f"{what}: seed", seed, INT)
-        constrain(f"{what}: seed", value, minimum=0, maximum=MAX_SEED)
-        return value
-
-    def _sides(self, what: str, size: Any) -> tuple[Value, Value]:
-        """Height and width of a size, which from now on must be one that the model draws."""
-        if not isinstance(size, Value):
-            size = self.native_size if size == "auto" else parse_size(size) or size
-        value = expect(f"{what}: size", size, SIZE)
-        if self.border.sizes:
-            constrain(f"{what}: size", value, choices=self.border.sizes)
-        else:
-            unit, side = self.sizes.multiple_of, self.sizes.max_side
-            limits = dict(minimum=unit, maximum=side, multiple_of=unit)
-            constrain(f"{what}: size", value, choices=(self.native_size,), **limits)
-        return value.height, value.width
 
     def _like(self, latents: Value, space: str, rows: int | Dim = 1) -> Type:
         return Type(space, self.space.vae.id, "float32", (rows, *latents.type.shape[1:]))

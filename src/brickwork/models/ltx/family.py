@@ -22,7 +22,8 @@ from brickwork.core.model import ModelSpec
 from brickwork.core.request import Scalar
 from brickwork.graph.types import Dim, Type
 from brickwork.models.image.sampling import read_sampler
-from brickwork.models.video.family import Start, VideoFamily
+from brickwork.models.image.space import Sizes
+from brickwork.models.video.family import MAX_SIDE, Start, VideoFamily
 from brickwork.workflow.arguments import expect
 from brickwork.workflow.components import Component, read_component
 from brickwork.workflow.family import operation
@@ -50,7 +51,7 @@ class Conditioning:
 class LTXFamily(VideoFamily):
     """Operations of one LTX-Video directory."""
 
-    steps, guidance, frames, rate, size = 50, 3.0, 161, 25, (512, 704)
+    steps, guidance, frames, rate = 50, 3.0, 161, 25
     decode_op = "ltx.decode"
 
     def read(self, root: Path, index: dict[str, Any]) -> None:
@@ -60,7 +61,8 @@ class LTXFamily(VideoFamily):
         tokenizer = read_component(root, index, "tokenizer", ("T5Tokenizer", "T5TokenizerFast"))
         self.vae, self.channels = model_spec("ltx_vae", vae, DTYPE), vae.get("latent_channels", int)
         self.over, self.per_latent = _shrinks(vae)
-        self.multiple_of, self.from_image = self.over, index.get("_class_name") == "LTXImageToVideoPipeline"
+        self.sizes = Sizes((512, 704), self.over, MAX_SIDE)
+        self.from_image = index.get("_class_name") == "LTXImageToVideoPipeline"
         classes = ("FlowMatchEulerDiscreteScheduler",)
         self.sampler = read_sampler(root, index, classes, linear_sigmas=True, shift_patch=1)
         if json.loads(self.sampler.text)["options"].get("shift_terminal"):
@@ -107,7 +109,7 @@ class LTXFamily(VideoFamily):
         guidance    above 1, every step also asks the model about `negative`, and moves away from it
         """
         latents = self._expect_latents("denoise: latents", latents)
-        steps, guidance = self._steps(steps), self._guidance(guidance)
+        steps, guidance = self._steps("denoise", steps), self._guidance(guidance)
         text, rows = self._expect_text("denoise: text", text), self._rows(guidance)
         negative = self.encode("") if negative is None else self._expect_text("denoise: negative", negative)
         given = {

@@ -20,7 +20,8 @@ from typing import Any
 
 from brickwork.core.model import ModelSpec
 from brickwork.graph.types import Dim, Type
-from brickwork.models.video.family import Start, VideoFamily
+from brickwork.models.image.space import Sizes
+from brickwork.models.video.family import MAX_SIDE, Start, VideoFamily
 from brickwork.models.wan.config import read_config
 from brickwork.workflow.arguments import expect
 from brickwork.workflow.family import operation
@@ -40,13 +41,14 @@ class FirstFrame:
 class WanFamily(VideoFamily):
     """Operations of one Wan directory."""
 
-    steps, guidance, frames, rate, size = 50, 5.0, 81, 16, (480, 832)
+    steps, guidance, frames, rate = 50, 5.0, 81, 16
     decode_op = "wan.decode"
 
     def read(self, root: Path, index: dict[str, Any]) -> None:
         c = self._config = read_config(root, index)
         self.vae, self.channels, self.over, self.per_latent = c.vae, c.channels, c.over, c.per_latent
-        self.multiple_of, self.from_image, self.sampler = c.over * c.patch, c.from_image, c.sampler
+        self.sizes = Sizes((480, 832), c.over * c.patch, MAX_SIDE)
+        self.from_image, self.sampler = c.from_image, c.sampler
 
     @operation
     def encode(self, prompt: Any) -> Value:
@@ -94,7 +96,7 @@ class WanFamily(VideoFamily):
         late_guidance   the same for the steps of a model's second transformer (Wan 2.2); None: `guidance`
         """
         latents = self._expect_latents("denoise: latents", latents)
-        steps, guidance = self._steps(steps), self._guidance(guidance)
+        steps, guidance = self._steps("denoise", steps), self._guidance(guidance)
         late = guidance if late_guidance is None else self._guidance(late_guidance)
         given = {
             "text": expect("denoise: text", text, self._text_type()),

@@ -18,7 +18,7 @@ from transformers import (
     UMT5EncoderModel,
 )
 
-from brickwork.starter.build import LATENT_CHANNELS
+from brickwork.starter.build import LATENT_CHANNELS, build_t5_tokenizer
 from brickwork.starter.video.clips import MAX_WORDS, VOCABULARY
 
 TOKENS = 12
@@ -47,17 +47,6 @@ def build_transformer() -> WanTransformer3DModel:
     nn.init.zeros_(model.proj_out.weight)
     nn.init.zeros_(model.proj_out.bias)
     return model
-
-
-def build_tokenizer() -> T5Tokenizer:
-    """One piece a vocabulary word; single letters for anything else."""
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0), ("▁", -12.0)]
-    pieces += [(f"▁{word}", -2.0) for word in VOCABULARY]
-    pieces += [(letter, -10.0) for letter in letters if letter not in VOCABULARY]
-    tokenizer = T5Tokenizer(vocab=pieces, extra_ids=0)
-    tokenizer.model_max_length = TOKENS
-    return tokenizer
 
 
 def build_text_encoder(tokenizer: T5Tokenizer) -> UMT5EncoderModel:
@@ -95,7 +84,7 @@ def build_image_encoder() -> CLIPVisionModel:
 def build_pipeline(seed: int) -> WanImageToVideoPipeline:
     """The whole untrained pipeline but its autoencoder, fp32 on the CPU."""
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer()
+    tokenizer = build_t5_tokenizer(VOCABULARY, TOKENS)
     side = {"height": 32, "width": 32}
     return WanImageToVideoPipeline(
         tokenizer=tokenizer,
