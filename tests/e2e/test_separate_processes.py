@@ -4,6 +4,7 @@ Method: real executors; the timeline and the residency tell what ran where.
 """
 
 import brickwork as bw
+from brickwork.executor.config import ADAPTER_SHARE, OWN_BYTES
 from brickwork.starter.workflows import WORKFLOWS
 
 
@@ -55,7 +56,8 @@ def test_a_small_memory_budget_swaps_models_and_is_kept() -> None:
     workflow = WORKFLOWS["text-to-image"]()
     sizes = {model.id: model.weight_bytes for model in workflow.plan.models}
     budget = int(max(sizes.values()) * 1.1)
-    with bw.Cluster(executors=1, memory_bytes=budget) as cluster:
+    memory_bytes = (budget + OWN_BYTES) * ADAPTER_SHARE // (ADAPTER_SHARE - 1)
+    with bw.Cluster(executors=1, memory_bytes=memory_bytes) as cluster:
         for seed in range(3):
             cluster.run(workflow, prompt="a red circle", steps=2, seed=seed)
             (resident,) = cluster.residency().values()

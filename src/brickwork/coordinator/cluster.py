@@ -70,7 +70,7 @@ class Cluster:
 
     executors       number of executor processes
     threads         torch threads of each
-    memory_bytes    budget of each for weights
+    memory_bytes    budget of each for all that it holds: weights, activations, adapters, and 64 MiB for itself
     start_method    "forkserver" (fast, shares memory) or "spawn" (an interpreter each)
 
     Use as a context manager, or call `close`; at the interpreter's exit it is closed anyway.

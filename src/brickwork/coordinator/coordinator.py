@@ -26,6 +26,7 @@ from brickwork.core.ids import ExecutorId, RequestId
 from brickwork.core.request import SLO, Outcome, Request, Scalar
 from brickwork.core.tensor import TensorHandle
 from brickwork.data.keeper import Keeper
+from brickwork.executor.config import shares
 from brickwork.observe.spans import Timeline
 from brickwork.wire import messages
 
@@ -168,7 +169,11 @@ class Coordinator:
         slot = self._slots.joined(link.executor)
         self._tell(
             events.ExecutorJoined(
-                link.executor, slot.device, slot.memory_bytes, can_step=link.can_step, max_degree=link.max_degree
+                link.executor,
+                slot.device,
+                shares(slot.memory_bytes).model_bytes,
+                can_step=link.can_step,
+                max_degree=link.max_degree,
             )
         )
 

@@ -12,13 +12,18 @@ from brickwork.core.clock import SystemClock
 from brickwork.core.request import SLO
 from brickwork.data.keeper import Keeper
 from brickwork.data.spill import DEFAULT_SPILL_BYTES
+from brickwork.executor.config import shares
 from brickwork.profile.files import starter_profile
 from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import validate
 
 
 def embedded(executors: int, threads: int, memory_bytes: int, start_method: str = "forkserver") -> Coordinator:
-    """A coordinator that is not started yet, with `executors` equal slots. See `Cluster` for the arguments."""
+    """A coordinator that is not started yet, with `executors` equal slots. See `Cluster` for the arguments.
+
+    raises    BrickworkError when the memory budget leaves nothing for models
+    """
+    shares(memory_bytes)
     shape = ExecutorShape(f"cpu-{threads}", threads, memory_bytes)
     keeper, listener = Keeper(spill_bytes=DEFAULT_SPILL_BYTES), Listener()
     slots = Slots(keeper, listener.address, [shape] * executors, start_method)

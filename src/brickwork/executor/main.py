@@ -1,24 +1,32 @@
-"""An executor process: dials the coordinator, obeys orders in their order, dies with the connection.
+"""An executor process: dials the coordinator, obeys orders, dies with the connection.
 
-Three threads: *reading* takes orders off the socket (those about running batches go into a mailbox), *beating* proves
-that the process runs, and the main thread loads models and runs batches, since torch's thread pool belongs to the
-thread that uses it.
+Four threads: *reading* takes orders off the socket (those about running batches go into a mailbox, the others into two
+lanes), *beating* proves that the process runs, *loading* loads and unloads models, and the main thread runs batches,
+since torch's thread pool belongs to the thread that uses it. So a load never stops a batch that does not need it.
 """
 
+import gc
 import os
-import queue
 import sys
 import threading
+import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
 
+from brickwork.compiler.plan import Program, ProgramId
 from brickwork.core.errors import BrickworkError
-from brickwork.executor.config import ExecutorConfig
+from brickwork.executor.config import ExecutorConfig, shares
+from brickwork.executor.lanes import Lanes
 from brickwork.executor.link import Link
 from brickwork.executor.mailbox import Mailbox
 from brickwork.wire import messages
 from brickwork.wire.messages import Define, Heartbeat, Hello, Join, Load, LoadFailed, Order, Run, Stop, Unload, Yield
+
+SWITCH_S = 0.0005
+"""How long a thread keeps the interpreter when another one wants it. Building a model is Python for a good part: with
+the usual 5 ms, every operation of a running batch would wait so long for its turn meanwhile."""
 
 
 def main(config: dict[str, Any]) -> NoReturn:
@@ -27,22 +35,39 @@ def main(config: dict[str, Any]) -> NoReturn:
 
 
 class Executor:
-    """The three threads of one executor process."""
+    """The threads of one executor process, and what they share."""
 
     def __init__(self, config: ExecutorConfig):
         self._config = config
-        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._programs: dict[ProgramId, Program] = {}
+        self._lanes: Lanes[Order] = Lanes()
         self._mailbox = Mailbox()
         self._link = Link(config.address)
 
     def run(self) -> NoReturn:
         config = self._config
         self._link.send(Hello(messages.VERSION, config.executor, config.token, os.getpid()))
-        threading.Thread(target=self._beat, daemon=True, name="beating").start()
+        sys.setswitchinterval(SWITCH_S)
+        self._start(self._beat, "beating")
         worker = self._worker()
-        threading.Thread(target=self._read, daemon=True, name="reading").start()
+        self._start(self._read, "reading")
+        self._start(lambda: self._load(worker), "loading")
         while True:
-            worker.obey(self._orders.get())
+            ticket = self._lanes.compute.get()
+            order = ticket.wait()
+            assert isinstance(order, Run)
+            worker.run(order, self._programs[order.program])
+            ticket.done.set()
+
+    def _start(self, target: Callable[[], None], name: str) -> None:
+        def run() -> None:
+            try:
+                target()
+            except BaseException:  # a defect; without one of its threads an executor is of no use
+                traceback.print_exc()
+                os._exit(1)
+
+        threading.Thread(target=run, daemon=True, name=name).start()
 
     def _worker(self) -> "Worker":
         import torch
@@ -59,11 +84,27 @@ class Executor:
                     self._mailbox.join(order.batch, order.runs)
                 case Yield():
                     self._mailbox.leave(order.batch)
-                case _:
-                    self._orders.put(order)
+                case Define():
+                    self._programs[order.program.id] = order.program.program()
+                case Run():
+                    self._lanes.run(order, self._programs[order.program].models)
+                case Load():
+                    self._lanes.load(order, order.model.id)
+                case Unload():
+                    self._lanes.unload(order, order.model)
         # The coordinator is gone: nobody wants what the main thread is computing, so do not wait for it.
         sys.stderr.flush()
         os._exit(0)
+
+    def _load(self, worker: "Worker") -> None:
+        while True:
+            ticket = self._lanes.memory.get()
+            match ticket.wait():
+                case Load() as order:
+                    worker.load(order)
+                case Unload() as order:
+                    worker.unload(order)
+            ticket.done.set()
 
     def _beat(self) -> None:
         pause = threading.Event()
@@ -72,7 +113,7 @@ class Executor:
 
 
 class Worker:
-    """The main thread's half: everything that touches torch and the arena."""
+    """Everything that touches torch and the arena. Batches are for one thread, models for another."""
 
     def __init__(self, config: ExecutorConfig, link: Link, mailbox: Mailbox):
         from brickwork.data.segments import Segments, open_store
@@ -82,26 +123,21 @@ class Worker:
         segments = Segments(config.arena_fd, config.spill_fd if config.spill_fd >= 0 else None)
         store = open_store(segments, config.holder)
         self._link = link
-        self._residency = Residency(config.memory_bytes)
+        self._residency = Residency(shares(config.memory_bytes))
         self._runner = Runner(config.executor, os.getpid(), store, self._residency, link.send, mailbox)
-        self._programs: dict[str, Any] = {}
+        gc.freeze()  # what is imported stays: collecting a model's cycles need not look through it
 
-    def obey(self, order: Order) -> None:
-        match order:
-            case Run():
-                self._runner.run(order, self._programs[order.program])
-            case Define():
-                self._programs[order.program.id] = order.program.program()
-            case Load():
-                self._load(order)
-            case Unload():
-                self._residency.unload(order.model)
-                self._link.send(messages.Unloaded(order.model))
+    def run(self, order: Run, program: Program) -> None:
+        self._runner.run(order, program)
 
-    def _load(self, order: Load) -> None:
+    def load(self, order: Load) -> None:
         try:
             load_s = self._residency.load(order.model)
         except BrickworkError as error:
             self._link.send(LoadFailed(order.model.id, str(error)))
         else:
             self._link.send(messages.Loaded(order.model.id, load_s))
+
+    def unload(self, order: Unload) -> None:
+        self._residency.unload(order.model)
+        self._link.send(messages.Unloaded(order.model))

@@ -23,6 +23,7 @@ from brickwork.core.request import Scalar
 from brickwork.core.tensor import TensorHandle
 from brickwork.data.keeper import Keeper
 from brickwork.data.segments import open_store
+from brickwork.executor.config import shares
 from brickwork.executor.mailbox import Mailbox
 from brickwork.executor.residency import Residency
 from brickwork.executor.runner import Runner
@@ -45,7 +46,7 @@ class Bench:
         self._scalars = resolve(plan, values)
         self._programs = {program.id: program for program in plan.programs}
         self._keeper = Keeper()
-        self._residency = Residency(1 << 40)
+        self._residency = Residency(shares(1 << 40))
         self._notices: list[Notice] = []
         store = open_store(self._keeper.segments, self._keeper.next_holder())
         self._runner = Runner(

@@ -1,5 +1,15 @@
-"""What is loaded. Obeys Load and Unload; which model to evict is control's decision, the budget is checked here too."""
+"""What is loaded. Obeys Load and Unload; which model to evict is control's decision, the budget is kept here too.
 
+A model counts as resident when it is complete: a load that fails, for whatever reason, leaves nothing behind. Two
+things are asked before a load: whether the weights fit the models' share of the budget by their declared sizes, and
+whether the process, as the kernel counts it, would stay within the whole budget. On a CPU the weights of a model whose
+files have its dtype are the mapped files themselves (see docs/concepts/memory.md).
+
+Models are loaded and unloaded by one thread while another one uses those that are resident.
+"""
+
+import gc
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -7,62 +17,100 @@ from typing import Any
 from brickwork.core.errors import ModelError
 from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
+from brickwork.executor.config import Shares
+from brickwork.executor.memory import give_back, held
 from brickwork.graph.ir import Loop
 from brickwork.models import loaders
+from brickwork.models.lora_cache import adapters
 from brickwork.models.preview import Preview
 
 
-class Residency:
-    """Models in memory, never more than `memory_bytes` of weights."""
+@dataclass(frozen=True, slots=True)
+class _Resident:
+    model: Any
+    weight_bytes: int
+    preview: Preview | None
 
-    def __init__(self, memory_bytes: int):
-        self._memory_bytes = memory_bytes
-        self._models: dict[ModelId, Any] = {}
-        self._weight_bytes: dict[ModelId, int] = {}
-        self._previews: dict[ModelId, Preview] = {}
+
+class Residency:
+    """Models in memory, within the shares of one budget.
+
+    To be made when all is imported: what the process holds then is not counted.
+    """
+
+    def __init__(self, shares: Shares):
+        self._shares = shares
+        self._budget_bytes = shares.own_bytes + shares.adapter_bytes + shares.model_bytes
+        self._imported_bytes = held().total_bytes
+        self._residents: dict[ModelId, _Resident] = {}
         self._failed: dict[ModelId, str] = {}  # why the last load failed; batches ordered behind it say the same
+        adapters.limit(shares.adapter_bytes)
 
     def load(self, spec: ModelSpec) -> float:
         """Load `spec` unless it is resident. Returns the seconds it took.
 
         raises    ModelError when it does not fit the budget or its files are broken
         """
-        if spec.id in self._models:
+        if spec.id in self._residents:
             return 0.0
-        used = sum(self._weight_bytes.values())
-        if used + spec.weight_bytes > self._memory_bytes:
-            raise ModelError(
-                f"{spec.id} needs {spec.weight_bytes:,} bytes; {used:,} of {self._memory_bytes:,} are in use. "
-                "Raise the executor's memory budget."
-            )
         start_s = monotonic()
-        self._failed.pop(spec.id, None)
         try:
-            self._models[spec.id] = loaders.load(spec)
+            self._check_room(spec)
+            self._residents[spec.id] = _Resident(loaders.load(spec), spec.weight_bytes, _preview(spec))
         except ModelError as error:
-            self._failed[spec.id] = str(error)
-            raise
-        self._weight_bytes[spec.id] = spec.weight_bytes
-        for name, path in spec.extras:
-            if name == "preview":
-                self._previews[spec.id] = Preview(Path(path))
-        return monotonic() - start_s
+            why = self._failed[spec.id] = str(error)
+        else:
+            self._failed.pop(spec.id, None)
+            return monotonic() - start_s
+        gc.collect()  # tensors of the failed load hang in cycles of frames and exceptions
+        raise ModelError(why)
 
     def unload(self, model: ModelId) -> None:
-        self._models.pop(model, None)
-        self._weight_bytes.pop(model, None)
-        self._previews.pop(model, None)
+        """Forget a model that nothing uses any more; the memory is free when this returns."""
+        if (resident := self._residents.pop(model, None)) is not None:
+            del resident
+            gc.collect()  # some of the libraries' models have cycles
 
     def preview(self, loop: Loop) -> Preview | None:
         """How the latents of a loop can be shown, if one of its models brought a map for that."""
-        found = (self._previews.get(node.model) for node in loop.body if node.model is not None)
-        return next((preview for preview in found if preview is not None), None)
+        found = (self._residents.get(node.model) for node in loop.body if node.model is not None)
+        return next((resident.preview for resident in found if resident and resident.preview), None)
 
     def model(self, model: ModelId) -> Any:
         """The loaded model.
 
         raises    ModelError when it is not resident, which means that an order was lost or its load failed
         """
-        if model not in self._models:
+        if model not in self._residents:
             raise ModelError(self._failed.get(model) or f"{model} is not resident on this executor")
-        return self._models[model]
+        return self._residents[model].model
+
+    def _check_room(self, spec: ModelSpec) -> None:
+        used = sum(resident.weight_bytes for resident in self._residents.values())
+        if used + spec.weight_bytes > self._shares.model_bytes:
+            raise ModelError(
+                f"{spec.id} needs {spec.weight_bytes:,} bytes; {used:,} of {self._shares.model_bytes:,} are in use. "
+                "Raise the executor's memory budget."
+            )
+        if self._free_bytes() < spec.weight_bytes:
+            adapters.clear()
+            give_back()
+        if (free_bytes := self._free_bytes()) < spec.weight_bytes:
+            raise ModelError(
+                f"{spec.id} needs {spec.weight_bytes:,} bytes; of the executor's memory budget of "
+                f"{self._budget_bytes:,} bytes {max(0, free_bytes):,} are left: it holds {held()} and held "
+                f"{self._imported_bytes:,} before the first load. Raise the budget."
+            )
+
+    def _free_bytes(self) -> int:
+        """What may still be taken by the kernel's count."""
+        return self._budget_bytes - (held().total_bytes - self._imported_bytes)
+
+
+def _preview(spec: ModelSpec) -> Preview | None:
+    if (path := dict(spec.extras).get("preview")) is None:
+        return None
+    try:
+        return Preview(Path(path))
+    except Exception as error:  # the library raises many kinds for a broken file
+        raise ModelError(f"{spec.id}: cannot read {path}: {error}") from error

@@ -1,6 +1,7 @@
 """From a ModelSpec to a model in memory: one loader per kind, local files only, safetensors only."""
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,6 +43,9 @@ TOKENIZERS = {
 IMAGE_PROCESSORS = {"clip_vision": "transformers:CLIPImageProcessorPil"}
 """Pillow resizes, not torchvision: pictures must not depend on what else is installed."""
 
+CHUNK = 1 << 18
+"""Elements that are looked at together: 1 MB of fp32, which stays in a core's cache."""
+
 MODULES = ("torch", "diffusers", "transformers")
 """What a forkserver imports before it forks, so that an executor starts in milliseconds."""
 
@@ -57,8 +61,7 @@ def load(spec: ModelSpec) -> Any:
         model = _model(spec)
         model.eval()  # and parameters that ask for gradients: torch picks other kernels when they do not, so other bits
         if spec.kind in TOKENIZERS:
-            tokenizer = _pretrained(TOKENIZERS[spec.kind], dict(spec.extras)["tokenizer"])
-            return TextEncoder(model, tokenizer)
+            return TextEncoder(model, _tokenizer(TOKENIZERS[spec.kind], dict(spec.extras)["tokenizer"]))
         if spec.kind in IMAGE_PROCESSORS:
             return ImageEncoder(model, _pretrained(IMAGE_PROCESSORS[spec.kind], dict(spec.extras)["tokenizer"]))
         return model
@@ -66,6 +69,15 @@ def load(spec: ModelSpec) -> Any:
         raise
     except Exception as error:  # the libraries raise many kinds for a broken file; all mean the same here
         raise ModelError(f"{spec.id}: cannot load {spec.path}: {error}") from error
+
+
+def _tokenizer(target: str, path: str) -> Any:
+    """The tokenizer. Without any of its files the library would make an empty one."""
+    tokenizer = _pretrained(target, path)
+    names = tokenizer.vocab_files_names.values()
+    if not any((Path(path) / name).is_file() for name in names):
+        raise ModelError(f"{path} has none of {', '.join(names)}: the tokenizer is missing; copy it anew.")
+    return tokenizer
 
 
 def _pretrained(target: str, path: str, **options: Any) -> Any:
@@ -83,6 +95,13 @@ def _model(spec: ModelSpec) -> Any:
         if found := [str(entry) for entry in info.get(what) or ()]:
             raise ModelError(f"{spec.path}: {what.replace('_', ' ')}: {', '.join(sorted(found)[:3])}; copy it anew.")
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not _is_finite(tensor):
             raise ModelError(f"{spec.path}: {name} holds NaN or infinity; the weights are broken, copy them anew.")
     return model
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """No NaN or infinity. Reads every page of a mapped file once, and makes no temporaries of the tensor's size."""
+    if not tensor.is_floating_point():
+        return True
+    return all(bool(torch.isfinite(chunk).all()) for chunk in tensor.flatten().split(CHUNK))

@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from brickwork.models.lora_files import Pair, layers_of
+from brickwork.models.lora_cache import adapters as loaded
+from brickwork.models.lora_files import Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,13 @@ def applied(model: Any, part: str, requests: Sequence[tuple[str, int]]) -> Itera
 
 def _by_layer(model: Any, part: str, requests: Sequence[tuple[str, int]]) -> dict[str, list[_Part]]:
     """For each layer, the rows that change; neighbours with equal adapters are one part."""
+    files = {adapter.digest: adapter.path for text, _ in requests for adapter in adapters_of(text)}
+    layers_of = loaded.take(files, part, model)
     found: dict[str, list[_Part]] = {}
     for text, first, last in _runs(requests):
         pairs: dict[str, list[tuple[Pair, float]]] = {}
         for adapter in adapters_of(text):
-            for layer, pair in layers_of(adapter.digest, adapter.path, part, model).items():
+            for layer, pair in layers_of[adapter.digest].items():
                 scale = adapter.scale * pair.alpha / pair.down.shape[0]
                 pairs.setdefault(layer, []).append((pair, scale))
         for layer, listed in pairs.items():

@@ -5,7 +5,6 @@ component, checks every tensor against the model, and refuses what would be igno
 """
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,6 @@ MIXINS = {
 }  # fmt: skip
 """Family to the library's class that knows the layouts of its adapters."""
 
-MAX_CACHE_BYTES = 256 * 2**20
-"""Of adapters kept in memory beside the models; the least recently used go first."""
-
 UNSUPPORTED = ("dora_scale", "lora_magnitude_vector", "lokr_", "hada_", "lora_B.bias", "lora_mid")
 
 
@@ -40,29 +36,20 @@ class Pair:
 
 
 Layers = dict[str, Pair]
-_cache: OrderedDict[tuple[str, str, int], Layers] = OrderedDict()
+"""By the name of the layer."""
 
 
-def layers_of(digest: str, path: Path, part: str, model: Any) -> Layers:
+def read_layers(digest: str, path: Path, part: str, model: Any) -> Layers:
     """The pairs of a file for one component.
 
+    digest    what the workflow that names the file found in it
     part      "<family>:<component>" as in the file: "sdxl:unet", "sd3:text_encoder_2"
     model     the component; every layer named by the file must be one of its, and fit it
     raises    ModelError that names the file and the tensor
     """
-    key = (digest, part, id(model))
-    if key not in _cache:
-        if not file_digest(path).startswith(digest[:ID_DIGITS]):
-            raise ModelError(f"{path} was changed after the workflow that names it was declared; declare it again.")
-        _cache[key] = _read(path, part, model)
-        while sum(map(_bytes, _cache.values())) > MAX_CACHE_BYTES and len(_cache) > 1:
-            _cache.popitem(last=False)
-    _cache.move_to_end(key)
-    return _cache[key]
-
-
-def _bytes(layers: Layers) -> int:
-    return sum(pair.down.nbytes + pair.up.nbytes for pair in layers.values())
+    if not file_digest(path).startswith(digest[:ID_DIGITS]):
+        raise ModelError(f"{path} was changed after the workflow that names it was declared; declare it again.")
+    return _read(path, part, model)
 
 
 def _read(path: Path, part: str, model: Any) -> Layers:

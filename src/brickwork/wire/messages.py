@@ -1,8 +1,9 @@
 """Every message of the stage plane, as tagged msgspec structs.
 
 The coordinator orders (Define, Load, Unload, Run, Stop, Join, Yield), the executor reports (Hello, Loaded, Unloaded,
-LoadFailed, Report, Progress, Waiting, Heartbeat). An executor carries out orders in the order in which they arrive,
-except Stop, Join and Yield, which are about a batch that may be running: those it obeys at the next step boundary.
+LoadFailed, Report, Progress, Waiting, Heartbeat). An executor carries out orders as if in the order in which they
+arrive, while it loads and unloads models beside a batch that does not need them. Stop, Join and Yield are about a batch
+that may be running: those it obeys at the next step boundary.
 """
 
 import msgspec

@@ -21,6 +21,7 @@ from brickwork.core.tensor import TensorHandle
 from brickwork.data.keeper import Keeper
 from brickwork.data.segments import open_store
 from brickwork.executor import runner
+from brickwork.executor.config import shares
 from brickwork.executor.mailbox import Mailbox
 from brickwork.executor.residency import Residency
 from brickwork.executor.runner import Runner
@@ -76,7 +77,9 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.store = open_store(self.keeper.segments, self.keeper.next_holder())
-        self.runner = Runner(ExecutorId("e1"), 1, self.store, Residency(1 << 20), self.notices.append, self.mailbox)
+        self.runner = Runner(
+            ExecutorId("e1"), 1, self.store, Residency(shares(1 << 30)), self.notices.append, self.mailbox
+        )
 
     def task(self, name: str, start: int, stop: int, seed: int, shape: tuple[int, ...] = (1, 2, 3, 3)) -> TaskRun:
         generator = torch.Generator().manual_seed(seed)

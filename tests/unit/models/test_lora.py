@@ -4,17 +4,21 @@ Method: a tiny SD1.5 through its nodes in this process; the same requests alone 
 a thousand uses of an adapter, stock Diffusers for the file formats, and files damaged in one way each.
 """
 
+import gc
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 import brickwork as bw
 from brickwork.core.errors import ModelError
 from brickwork.models import lora
 from brickwork.models.image.adapters import HEADER
+from brickwork.models.lora_cache import AdapterCache
+from brickwork.workflow.identity import file_digest
 from parity import reference, workflows
 from parity.table import ASK, SD15, Models
 from support import inprocess
@@ -158,3 +162,24 @@ def test_what_is_no_adapter_is_refused_when_declared(
     (tmp_path / "pickled.bin").write_bytes(b"\x80\x04")
     with pytest.raises(bw.BrickworkError, match=expected):
         workflows.text_to_image(SD15.directory(models), [given])
+
+
+def test_adapters_in_memory_stay_within_their_share(models: Models, files: tuple[Path, Path]) -> None:
+    """Room for one: another one takes its place, two of one batch are refused, and none outlives its model."""
+    unet = UNet2DConditionModel.from_pretrained(SD15.directory(models) / "unet")
+    first, second = ({file_digest(file): file} for file in files)
+    cache = AdapterCache(10**9)
+    cache.take(first, "sd15:unet", unet)
+    one = cache.held_bytes
+    cache.limit(2 * one - 1)
+    kept = cache.take(first, "sd15:unet", unet)
+    assert cache.take(first, "sd15:unet", unet)[next(iter(first))] is kept[next(iter(first))]
+    cache.take(second, "sd15:unet", unet)
+    assert cache.held_bytes <= 2 * one - 1
+    with pytest.raises(ModelError, match=r"2 adapters of one batch .* bytes .*memory budget") as caught:
+        cache.take(first | second, "sd15:unet", unet)
+    assert all(str(file) in str(caught.value) for file in files)
+    assert cache.held_bytes <= 2 * one - 1
+    del unet, kept, caught  # whose traceback holds the model
+    gc.collect()
+    assert cache.held_bytes == 0
