@@ -1,7 +1,7 @@
-"""Contenders for a round trip of a small message between two processes: ours and what else Python offers.
+"""Part of data.py: 256 bytes there and back between two processes, by our inbox and by what else Python offers.
 
-Each serves echoes in a process of its own and connects from this one. The processes are forked before anything here has
-a thread; what a library needs is imported on its own side of the fork.
+Each contender serves echoes in a process of its own and connects from this one. The processes are forked before
+anything here has a thread; what a library needs is imported on its own side of the fork.
 """
 
 import os
@@ -10,15 +10,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import CLOCK_REALTIME, clock_gettime, sleep
 
+from rows import Part, Row, cpu_clock_s, not_installed, time_rounds
+
 from brickwork.data.inbox import Inbox, Shape
 
 Echo = Callable[[bytes], bytes]
 PATIENCE_S = 30.0
+JOB, OURS = "there and back", "inbox (shm)"
+PAYLOAD = bytes(range(256))
+IDLE_S = 1.0
 
 
 @dataclass
@@ -38,9 +44,21 @@ class Running:
     pid: int
     echo: Echo
 
-    def cpu_s(self) -> float:
-        """What the child has used so far, by its CPU clock."""
-        return clock_gettime(~self.pid << 3 | 2)
+
+def measure(rounds: int, trips: int, spin_s: float) -> Part:
+    """Round trips, ours first.
+
+    trips     of each contender in a round
+    spin_s    how long our consumer looks before it sleeps
+    """
+    with running(spin_s) as contenders:
+        assert all(one.echo(PAYLOAD) == PAYLOAD for one in contenders)
+        turns = [(Row(JOB, one.name, len(PAYLOAD)), partial(one.echo, PAYLOAD), one.pid) for one in contenders]
+        rows = time_rounds(turns, trips, rounds)
+        before_s = cpu_clock_s(contenders[0].pid)
+        sleep(IDLE_S)
+        idle = (cpu_clock_s(contenders[0].pid) - before_s) / IDLE_S
+    return Part(rows, not_installed("pyzmq", "gRPC"), idle)
 
 
 def inbox(spin_s: float) -> Contender:
@@ -65,7 +83,7 @@ def inbox(spin_s: float) -> Contender:
 
         return echo
 
-    return Contender("inbox (shm)", serve, connect)
+    return Contender(OURS, serve, connect)
 
 
 def pipe() -> Contender:
@@ -87,16 +105,17 @@ def _exchange(connection: Connection, payload: bytes) -> bytes:
 
 
 def zeromq(address: str, name: str) -> Contender:
-    """raises    ImportError"""
-    import zmq
-
     def serve() -> None:
+        import zmq
+
         socket = zmq.Context().socket(zmq.PAIR)
         socket.bind(address)
         while True:
             socket.send(socket.recv())
 
     def connect() -> Echo:
+        import zmq
+
         socket = zmq.Context().socket(zmq.PAIR)
         socket.connect(address)
 
@@ -111,14 +130,7 @@ def zeromq(address: str, name: str) -> Contender:
 
 
 def grpc(address: str) -> Contender:
-    """A unary call of bytes; the interpreter has to have grpcio.
-
-    raises    ImportError
-    """
-    from importlib.util import find_spec
-
-    if not find_spec("grpc"):
-        raise ImportError("No module named 'grpc'")
+    """A unary call of bytes."""
 
     def serve() -> None:
         from concurrent.futures import ThreadPoolExecutor
@@ -141,35 +153,25 @@ def grpc(address: str) -> Contender:
     return Contender("gRPC", serve, connect)
 
 
-def contenders(directory: Path, port: int, spin_s: float) -> tuple[list[Contender], dict[str, str]]:
-    """Those that can run here, ours first, and why the others can't."""
-    makers: dict[str, Callable[[], Contender]] = {
-        "inbox": lambda: inbox(spin_s),
-        "pipe": pipe,
-        "pyzmq ipc": lambda: zeromq(f"ipc://{directory}/zmq", "pyzmq ipc"),
-        "pyzmq tcp": lambda: zeromq(f"tcp://127.0.0.1:{port}", "pyzmq tcp"),
-        "gRPC": lambda: grpc(f"127.0.0.1:{port + 1}"),
-    }
-    found: list[Contender] = []
-    missing: dict[str, str] = {}
-    for name, make in makers.items():
-        try:
-            found.append(make())
-        except ImportError as error:
-            missing[name] = str(error)
-    return found, missing
+def contenders(directory: Path, port: int, spin_s: float) -> list[Contender]:
+    """Those that can run here, ours first."""
+    missing = not_installed("pyzmq", "gRPC")
+    found = [inbox(spin_s), pipe()]
+    if "pyzmq" not in missing:
+        found += [zeromq(f"ipc://{directory}/zmq", "pyzmq ipc"), zeromq(f"tcp://127.0.0.1:{port}", "pyzmq tcp")]
+    return found if "gRPC" in missing else [*found, grpc(f"127.0.0.1:{port + 1}")]
 
 
 @contextmanager
-def running(spin_s: float) -> Iterator[tuple[list[Running], dict[str, str]]]:
+def running(spin_s: float) -> Iterator[list[Running]]:
     """All contenders' children, until the end of the block."""
     with tempfile.TemporaryDirectory() as directory:
         port = 20000 + int(clock_gettime(CLOCK_REALTIME)) % 20000
-        found, missing = contenders(Path(directory), port, spin_s)
+        found = contenders(Path(directory), port, spin_s)
         pids = [_fork(contender) for contender in found]
         try:
             sleep(0.5)  # the servers' sockets
-            yield [Running(it.name, pid, it.connect()) for it, pid in zip(found, pids, strict=True)], missing
+            yield [Running(it.name, pid, it.connect()) for it, pid in zip(found, pids, strict=True)]
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)

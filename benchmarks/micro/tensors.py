@@ -1,34 +1,27 @@
-"""How long a tensor takes from one process to another on this host, next to a memcpy of its bytes.
+"""Part of data.py: how long a tensor takes from one process to another on this host, next to a memcpy of its bytes.
 
-    python benchmarks/micro/tensors.py [--rounds N]
-
-One child holds the other end of everything; each contender gets a turn in every round, so that load on the machine hits
-all alike. A row is the median over the rounds, with the lowest and the highest beside it. Ratios of one run are the
-result; absolute times are only a guide on a shared machine.
-
-    view        handle -> usable read-only array, bytes untouched (goal: 64 MB / 64 KB at most 1.2)
+    view        handle -> usable read-only array, bytes untouched
     hand over   filled by the sender from a buffer of its own, readable in place at the receiver, who answers with what
-                it finds at both ends (goal: 16 MB at most 1.3 x)
-    and read    the same, and the receiver touches every cache line before it answers
+                it finds at both ends
+    and read    the same, and the receiver touches every cache line before it answers; for memcpy: the reader of the
+                copy is the same thread, and nobody is told
     pull        from another host's keeper through loopback TCP into the receiver's memory
+
+One child holds the other end of everything; it is forked before anything here has a thread.
 """
 
-import argparse
-import json
 import multiprocessing
 import multiprocessing.resource_tracker
-import multiprocessing.shared_memory
-import statistics
-import sys
-import time
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.shared_memory import SharedMemory
 
 import msgspec
 import numpy as np
+from rows import MIB, Part, Row, Turn, not_installed, time_rounds
 
 from brickwork.core.tensor import TensorHandle, TensorSpec
 from brickwork.data.fabric.secret import new_secret
@@ -36,33 +29,36 @@ from brickwork.data.keeper import Keeper
 from brickwork.data.remote import TensorPeer, TensorSource
 from brickwork.data.segments import Segments, open_store
 
-KIB, MIB = 1 << 10, 1 << 20
 ARENA_BYTES = 512 * MIB
-VIEW_SIZES = (64 * KIB, MIB, 64 * MIB)
+VIEW_SIZES = (64 << 10, MIB, 64 * MIB)
 MOVE_SIZES = (MIB, 16 * MIB)
 """Bytes of the tensors."""
 
-GOALS = (("view, 64 MiB / 64 KiB", 1.2), ("hand over 16 MiB / memcpy", 1.3))
+HAND_OVER, AND_READ = JOBS = "hand over", "and read"
+OURS, MEMCPY = "brickwork", "memcpy"
+Move = Callable[[np.ndarray, bool], None]
+"""Brings `source` to the receiver once, who reads all of it if told so."""
 
 
-@dataclass
-class Row:
-    """One contender at one size."""
-
-    name: str
-    nbytes: int
-    seconds: list[float] = field(default_factory=list)
-
-    def as_dict(self, memcpy_s: float | None) -> dict[str, Any]:
-        middle = statistics.median(self.seconds)
-        return {
-            "name": self.name,
-            "bytes": self.nbytes,
-            "us": round(middle * 1e6, 1),
-            "us_min": round(min(self.seconds) * 1e6, 1),
-            "us_max": round(max(self.seconds) * 1e6, 1),
-            "x_memcpy": round(middle / memcpy_s, 2) if memcpy_s else None,
+def measure(rounds: int) -> Part:
+    keeper = Keeper(ARENA_BYTES)
+    multiprocessing.resource_tracker.ensure_running()  # before the fork: two trackers would fight over one name
+    missing = not_installed("pyzmq", "Ray")
+    segment = SharedMemory(create=True, size=max(MOVE_SIZES))
+    with tempfile.TemporaryDirectory() as directory, other_process(keeper, f"ipc://{directory}/zmq") as (link, pid):
+        contenders = {
+            OURS: handed_over(keeper, link),
+            "shared_memory": shared_memory(segment, link),
+            "multiprocessing.Pipe": piped(link),
         }
+        if "pyzmq" not in missing:
+            contenders["pyzmq ipc"] = zeromq(link, f"ipc://{directory}/zmq")
+        if "Ray" not in missing:
+            contenders["Ray"] = ray_store()
+        rows = _views(keeper, rounds) + _moves(contenders, pid, rounds) + _pulls(keeper, rounds)
+    segment.unlink()
+    keeper.close()
+    return Part(rows, missing)
 
 
 def spec_of(nbytes: int) -> TensorSpec:
@@ -80,10 +76,11 @@ def read(array: np.ndarray, is_whole: bool) -> bytes:
 # The other process ------------------------------------------------------------------------------------------------
 
 
-def echo(link: Connection, segments: Segments, holder: int) -> None:
+def echo(link: Connection, segments: Segments, holder: int, address: str) -> None:
     """Read what is handed over, in place. An order is a kind, whether to read it all, and what the kind needs."""
     store = open_store(segments, holder)
-    shared: dict[str, multiprocessing.shared_memory.SharedMemory] = {}
+    shared: dict[str, SharedMemory] = {}
+    receive = receiver(address) if not not_installed("pyzmq") else link.recv_bytes
     with suppress(EOFError):
         while True:
             order = link.recv_bytes()
@@ -92,33 +89,39 @@ def echo(link: Connection, segments: Segments, holder: int) -> None:
                 with store.get(msgspec.msgpack.decode(rest, type=TensorHandle)) as lease:
                     answer = read(lease.numpy(), is_whole)
             elif order[:1] == b"s":
-                name = rest.decode()
+                nbytes, name = rest.decode().split()
                 if name not in shared:
-                    shared[name] = multiprocessing.shared_memory.SharedMemory(name)
-                answer = read(np.frombuffer(shared[name].buf, np.uint8), is_whole)
+                    shared[name] = SharedMemory(name)
+                answer = read(np.frombuffer(shared[name].buf, np.uint8, int(nbytes)), is_whole)
             else:
-                answer = read(np.frombuffer(link.recv_bytes(), np.uint8), is_whole)
+                content = receive() if order[:1] == b"z" else link.recv_bytes()
+                answer = read(np.frombuffer(content, np.uint8), is_whole)
             link.send_bytes(answer)
 
 
+def receiver(address: str) -> Callable[[], object]:
+    import zmq
+
+    socket = zmq.Context().socket(zmq.PAIR)
+    socket.bind(address)
+    return lambda: socket.recv(copy=False).buffer
+
+
 @contextmanager
-def other_process(keeper: Keeper) -> Iterator[Connection]:
+def other_process(keeper: Keeper, address: str) -> Iterator[tuple[Connection, int]]:
     ours, theirs = multiprocessing.get_context("fork").Pipe()
-    child = multiprocessing.get_context("fork").Process(
-        target=echo, args=(theirs, keeper.segments, keeper.next_holder()), daemon=True
-    )
+    arguments = (theirs, keeper.segments, keeper.next_holder(), address)
+    child = multiprocessing.get_context("fork").Process(target=echo, args=arguments, daemon=True)
     child.start()
     theirs.close()
     try:
-        yield ours
+        yield ours, child.pid or 0
     finally:
         ours.close()
         child.join(5)
 
 
-# Contenders: each makes a function that moves `source` once ---------------------------------------------------------
-
-Move = Callable[[np.ndarray, bool], None]
+# Contenders -------------------------------------------------------------------------------------------------------
 
 
 def handed_over(keeper: Keeper, link: Connection) -> Move:
@@ -132,10 +135,10 @@ def handed_over(keeper: Keeper, link: Connection) -> Move:
     return move
 
 
-def shared_memory(segment: multiprocessing.shared_memory.SharedMemory, link: Connection) -> Move:
+def shared_memory(segment: SharedMemory, link: Connection) -> Move:
     def move(source: np.ndarray, is_whole: bool) -> None:
         np.frombuffer(segment.buf, np.float32, count=source.size)[:] = source
-        link.send_bytes(b"s%d" % is_whole + segment.name.encode())
+        link.send_bytes(b"s%d%d %s" % (is_whole, source.nbytes, segment.name.encode()))
         link.recv_bytes()
 
     return move
@@ -150,118 +153,86 @@ def piped(link: Connection) -> Move:
     return move
 
 
-def ray_put() -> Move | None:
-    """Ray's object store: put here, read by an actor. None when Ray is not installed."""
-    try:
-        import ray
-    except ImportError:
-        return None
+def zeromq(link: Connection, address: str) -> Move:
+    import zmq
+
+    socket = zmq.Context().socket(zmq.PAIR)
+    socket.connect(address)
+
+    def move(source: np.ndarray, is_whole: bool) -> None:
+        link.send_bytes(b"z%d" % is_whole)
+        socket.send(source, copy=False)
+        link.recv_bytes()
+
+    return move
+
+
+def ray_store() -> Move:
+    """Ray's object store: put here, read by an actor."""
+    import ray
+
     ray.init(num_cpus=2, include_dashboard=False, logging_level="error")
 
     @ray.remote
     class Reader:
         def read(self, array: np.ndarray, is_whole: bool) -> bytes:
-            return read(array.view(np.uint8), is_whole)
+            flat = array.view(np.uint8)
+            if is_whole:
+                flat[::64].max()
+            return bytes([flat[0], flat[-1]])
 
     reader = Reader.remote()
-
-    def move(source: np.ndarray, is_whole: bool) -> None:
-        ray.get(reader.read.remote(ray.put(source), is_whole))
-
-    return move
+    return lambda source, is_whole: ray.get(reader.read.remote(ray.put(source), is_whole))
 
 
-def timed(act: Callable[[], object]) -> float:
-    start_s = time.perf_counter()
-    act()
-    return time.perf_counter() - start_s
-
-
-def measure(rounds: int) -> list[dict[str, Any]]:
-    """Rows {"name", "bytes", "us", "us_min", "us_max", "x_memcpy"}; the ratio is to a memcpy of the same size."""
-    keeper = Keeper(ARENA_BYTES)
-    multiprocessing.resource_tracker.ensure_running()  # before the fork: two trackers would fight over one name
-    with other_process(keeper) as link:
-        rows = _views(keeper, rounds) + _moves(keeper, link, rounds)
-    memcpy_s = {row.nbytes: statistics.median(row.seconds) for row in rows if row.name == "memcpy"}
-    keeper.close()
-    return [row.as_dict(memcpy_s.get(row.nbytes)) for row in rows]
+# What is timed ----------------------------------------------------------------------------------------------------
 
 
 def _views(keeper: Keeper, rounds: int) -> list[Row]:
     handles = [keeper.store.allocate(spec_of(nbytes)).handle for nbytes in VIEW_SIZES]
-    rows = [Row("view", nbytes) for nbytes in VIEW_SIZES]
 
     def look(handle: TensorHandle) -> None:
-        for _ in range(100):
-            with keeper.store.get(handle) as lease:
-                lease.numpy()
+        with keeper.store.get(handle) as lease:
+            lease.numpy()
 
-    for _ in range(rounds):
-        for handle, row in zip(handles, rows, strict=True):
-            row.seconds.append(timed(lambda handle=handle: look(handle)) / 100)
+    turns: list[Turn] = [(Row("view", OURS, handle.spec.nbytes), partial(look, handle), 0) for handle in handles]
+    rows = time_rounds(turns, calls=100, rounds=rounds)
     for handle in handles:
         keeper.store.release(handle)
     return rows
 
 
-def _moves(keeper: Keeper, link: Connection, rounds: int) -> list[Row]:
+def _moves(contenders: dict[str, Move], pid: int, rounds: int) -> list[Row]:
     rows: list[Row] = []
+    for nbytes in MOVE_SIZES:
+        source, target = np.random.default_rng(0).random(nbytes // 4, np.float32), np.empty(nbytes // 4, np.float32)
+
+        def copy(is_whole: bool, source: np.ndarray = source, target: np.ndarray = target) -> None:
+            np.copyto(target, source)
+            read(target, is_whole)
+
+        turns: list[Turn] = [(Row(job, MEMCPY, nbytes), partial(copy, job == AND_READ), 0) for job in JOBS]
+        for name, move in contenders.items():
+            there = 0 if name == "Ray" else pid
+            turns += [(Row(job, name, nbytes), partial(move, source, job == AND_READ), there) for job in JOBS]
+        rows += time_rounds(turns, calls=1, rounds=rounds)
+    return rows
+
+
+def _pulls(keeper: Keeper, rounds: int) -> list[Row]:
     secret, far = new_secret(), Keeper(ARENA_BYTES, host="another host")
     served = TensorSource(far.store, secret)
     peer = TensorPeer("127.0.0.1", served.port, secret)
-    ray = ray_put()
+    rows: list[Row] = []
     for nbytes in MOVE_SIZES:
-        source, target = np.random.default_rng(0).random(nbytes // 4, np.float32), np.empty(nbytes // 4, np.float32)
-        segment = multiprocessing.shared_memory.SharedMemory(create=True, size=nbytes)
-        handle = far.store.put(source, spec_of(nbytes))
-        moves = {
-            "brickwork": handed_over(keeper, link), "shared_memory": shared_memory(segment, link), "Pipe": piped(link),
-        } | ({"Ray put": ray} if ray else {})  # fmt: skip
-        acts: dict[str, Callable[[], object]] = {"memcpy": lambda s=source, t=target: np.copyto(t, s)}
-        for name, move in moves.items():
-            acts[f"{name}, hand over"] = lambda move=move, s=source: move(s, False)
-            acts[f"{name}, and read"] = lambda move=move, s=source: move(s, True)
-        acts["brickwork, pull"] = lambda h=handle: keeper.store.release(peer.pull(h, keeper.store))
-        mine = {name: Row(name, nbytes) for name in acts}
-        for turn in range(rounds + 1):
-            for name, act in acts.items():
-                taken_s = timed(act)
-                if turn:  # the first warms up: pages, connections
-                    mine[name].seconds.append(taken_s)
-        rows += mine.values()
+        handle = far.store.put(bytes(nbytes), spec_of(nbytes))
+
+        def pull(handle: TensorHandle = handle) -> None:
+            keeper.store.release(peer.pull(handle, keeper.store))
+
+        rows += time_rounds([(Row("pull", OURS, nbytes), pull, 0)], calls=1, rounds=rounds)
         far.store.release(handle)
-        segment.unlink()
     peer.close()
     served.close()
     far.close()
     return rows
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    options = parser.parse_args()
-    rows = measure(options.rounds)
-    for row in rows:
-        print(json.dumps(row) if options.json else _line(row))
-    us = {(row["name"], row["bytes"]): row["us"] for row in rows}
-    ratios = (
-        us["view", 64 * MIB] / us["view", 64 * KIB],
-        us["brickwork, hand over", 16 * MIB] / us["memcpy", 16 * MIB],
-    )
-    for (name, goal), ratio in zip(GOALS, ratios, strict=True):
-        print(f"{name}: {ratio:.2f} (goal: at most {goal})", file=sys.stderr)
-    if not any(row["name"].startswith("Ray") for row in rows):
-        print("Ray: skipped, it is not installed (pip install ray)", file=sys.stderr)
-
-
-def _line(row: dict[str, Any]) -> str:
-    ratio = "" if row["x_memcpy"] is None else f"{row['x_memcpy']:8.2f} x memcpy"
-    span = f"[{row['us_min']} .. {row['us_max']}]"
-    return f"{row['name']:24} {row['bytes'] / KIB:8.0f} KiB {row['us']:10.1f} us {span:22}{ratio}"
-
-
-if __name__ == "__main__":
-    main()
