@@ -1,11 +1,13 @@
 """Where results lie: files named by the digest of their content, never changed once they are visible.
 
-    artifacts/tmp/...                      being written
-    artifacts/9f/86/sha256-9f86d0...png    complete and on disk
+    artifacts/tmp/...                   being written
+    artifacts/9f/sha256-9f86d0...png    complete
 
-A file is written under tmp/, flushed, and renamed to its name; then its directory is flushed. So whoever is told a
-key finds all of the bytes, whatever dies, and what a death leaves in tmp/ is never seen and goes at a `sweep`.
-Executors write here without the job store: this file needs nothing else of the room.
+A file is written under tmp/ and renamed to its name, so whoever is told a key finds all of the bytes, whatever process
+dies, and what a death leaves in tmp/ is never seen and goes at a `sweep`. Executors do that, without the job store:
+this file needs nothing else of the room. Against a loss of power file and directory are flushed too, by whoever
+promises the artifact to others (`ArtifactDirectory.flush`), and before: an executor's device never waits for a disk.
+What such a loss leaves half written under its name was promised to nobody, and is written anew when it is put again.
 
 Writers hold a shared lock on the directory of their file, a sweep an exclusive one for the moment that it looks at a
 file and removes it. So content that is put again is either found and made young, or written anew.
@@ -77,22 +79,41 @@ class ArtifactDirectory:
 
     def __init__(self, root: Path):
         self._root = root
+        self._flushed: set[Path] = set()  # directories whose own names are on disk
 
     def put(self, data: bytes, media_type: str) -> ArtifactKey:
-        """Keep `data`; see `write_artifact`."""
+        """Keep `data` for good; see `write_artifact`. Blocks until it is on disk."""
         if media_type not in _SUFFIXES:
             raise ValueError(f"{media_type!r}: no such media type here; expected one of {', '.join(_SUFFIXES)}.")
-        return write_artifact(self._root, data, _SUFFIXES[media_type])
+        return self.flush(write_artifact(self._root, data, _SUFFIXES[media_type]))
 
     def written(self, key: ArtifactKey) -> ArtifactKey:
-        """The key of a writer in another process, unless it says that the writer failed (`unwritten`).
+        """The key of a writer in another process, unless it says that the writer failed (`unwritten`). Blocks until
+        the artifact is on disk.
 
-        raises    StoreError that tells why
+        raises    StoreError that tells why it could not be written, or is not there
         """
         if not key.digest.startswith(UNWRITTEN):
-            return key
+            return self.flush(key)
         number = int.from_bytes(key.digest[len(UNWRITTEN) :], "big")
         raise of_os(self._root, OSError(number, os.strerror(number)))
+
+    def flush(self, key: ArtifactKey) -> ArtifactKey:
+        """Have an artifact survive a loss of power. Blocks until its bytes and its name are on disk; returns its key.
+
+        raises    StoreError naming file, cause and remedy
+        """
+        path = self.path(key)
+        try:
+            _flush(path)
+            _flush(path.parent)
+            if path.parent not in self._flushed:
+                _flush(self._root)
+                _flush(self._root.parent)
+                self._flushed.add(path.parent)
+        except OSError as error:
+            raise of_os(path, error) from error
+        return key
 
     def probe(self) -> None:
         """Find out whether a picture could be written now. Blocks; leaves nothing behind.
@@ -151,15 +172,15 @@ class ArtifactDirectory:
         return len(leftovers) + len(removed)
 
     def _unkept(self, keep: Container[ArtifactKey]) -> Iterator[Path]:
-        for path in self._root.glob("??/??/*"):
+        for path in self._root.glob("??/*"):
             if _KEY.fullmatch(path.name) and ArtifactKey(path.name) not in keep:
                 yield path
 
 
 def write_artifact(directory: Path, data: bytes, suffix: str) -> ArtifactKey:
-    """Keep `data` below `directory` and return its key; content that is there already is not written again.
+    """Make `data` an artifact below `directory` and return its key; content that is there already is not written again.
 
-    Blocks until the bytes and their name are on disk. May be repeated, by several processes too.
+    It outlives every process, but is not flushed to disk. May be repeated, by several processes too.
 
     suffix    a key of MEDIA_TYPES
     raises    StoreError naming file, cause and remedy; nothing is left behind
@@ -167,12 +188,11 @@ def write_artifact(directory: Path, data: bytes, suffix: str) -> ArtifactKey:
     key = _key_of(data, suffix)
     target = _place(directory, key)
     try:
-        with _locked(_made(target.parent), fcntl.LOCK_SH) as folder:
-            if target.exists():
+        with _locked(_made(target.parent), fcntl.LOCK_SH):
+            if target.is_file() and target.read_bytes() == data:
                 os.utime(target)
             else:
                 _write(_made(directory / "tmp"), data, target)
-            os.fsync(folder)
     except OSError as error:
         raise of_os(target, error) from error
     return key
@@ -190,18 +210,23 @@ def _key_of(data: bytes, suffix: str) -> ArtifactKey:
 
 
 def _place(root: Path, key: ArtifactKey) -> Path:
-    digest = key.text.removeprefix("sha256-")
-    return root / digest[:2] / digest[2:4] / key.text
+    return root / key.text.removeprefix("sha256-")[:2] / key.text
 
 
 def _made(directory: Path) -> Path:
-    """`directory`, made and on disk with its parents."""
+    """`directory`, made with its parents."""
     if not directory.is_dir():
         _made(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
-        with _opened(directory.parent) as parent:
-            os.fsync(parent)
     return directory
+
+
+def _flush(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _write(scratch: Path, data: bytes, target: Path) -> None:
@@ -211,7 +236,6 @@ def _write(scratch: Path, data: bytes, target: Path) -> None:
             view = memoryview(data)
             while view:
                 view = view[file.write(view) :]
-            os.fsync(file)
         os.rename(name, target)
     except BaseException:
         with suppress(OSError):
@@ -220,19 +244,13 @@ def _write(scratch: Path, data: bytes, target: Path) -> None:
 
 
 @contextmanager
-def _opened(directory: Path) -> Iterator[int]:
+def _locked(directory: Path, operation: int) -> Iterator[None]:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield fd
+        fcntl.flock(fd, operation)  # closing the descriptor releases it; a writer waits for one unlink at most
+        yield
     finally:
         os.close(fd)
-
-
-@contextmanager
-def _locked(directory: Path, operation: int) -> Iterator[int]:
-    with _opened(directory) as fd:
-        fcntl.flock(fd, operation)  # closing the descriptor releases it; a writer waits for one unlink at most
-        yield fd
 
 
 def _files(directory: Path) -> list[Path]:

@@ -34,7 +34,7 @@ def test_bytes_come_back_under_the_digest(artifacts: ArtifactDirectory, tmp_path
     assert artifacts.put(b"abc", "image/png") == ABC
     assert artifacts.read(ABC) == b"abc"
     assert ABC.media_type == "image/png"
-    assert files(tmp_path) == [f"artifacts/ba/78/{ABC}"]
+    assert files(tmp_path) == [f"artifacts/ba/{ABC}"]
     assert artifacts.path(ABC).stat().st_mode & 0o777 == 0o600
 
 
@@ -120,7 +120,19 @@ def test_a_writer_elsewhere_says_why_it_could_not_write(artifacts: ArtifactDirec
     with pytest.raises(StoreError, match=os.strerror(number)) as told:
         artifacts.written(said)
     assert told.value.remedy == failure.remedy
+    write_artifact(artifacts.path(ABC).parents[1], b"abc", "png")
     assert artifacts.written(ABC) == ABC
+
+
+def test_what_was_never_written_cannot_be_promised(artifacts: ArtifactDirectory) -> None:
+    with pytest.raises(StoreError, match=str(ABC)):
+        artifacts.written(ABC)
+
+
+@pytest.mark.parametrize("left", [b"", b"ab", b"abd"])
+def test_what_a_loss_of_power_left_under_a_name_is_written_anew(artifacts: ArtifactDirectory, left: bytes) -> None:
+    artifacts.path(artifacts.put(b"abc", "image/png")).write_bytes(left)
+    assert artifacts.read(artifacts.put(b"abc", "image/png")) == b"abc"
 
 
 def test_a_probe_finds_out_and_leaves_nothing(artifacts: ArtifactDirectory, tmp_path: Path) -> None:
