@@ -46,7 +46,8 @@ from support.plans import handle
 class Executor:
     memory_bytes: int
     can_step: bool = False
-    orders: list[Action] = field(default_factory=list)  # not carried out yet, in order
+    orders: list[Dispatch | Assist] = field(default_factory=list)  # not carried out yet, in order
+    loads: list[Load | Unload] = field(default_factory=list)  # likewise; carried out beside the orders
     resident: dict[ModelId, int] = field(default_factory=dict)
     open: list[TaskRun] = field(default_factory=list)  # of the batch in the queue, those that did not end
     stopped: set[TaskId] = field(default_factory=set)
@@ -108,16 +109,20 @@ class World:
 
     def runnable(self) -> list[ExecutorId]:
         """Executors that can do something: a helper waits for its leader, a leader for its helpers."""
-        return [name for name, executor in self.executors.items() if executor.orders and self._can_go_on(executor)]
+        return [name for name, executor in self.executors.items() if executor.loads or self._can_go_on(executor)]
 
     def _can_go_on(self, executor: Executor) -> bool:
-        order = executor.orders[0]
+        """Whether the batch at the head of its queue can: its loads are done, its helpers are there."""
+        order = executor.orders[0] if executor.orders else None
         if isinstance(order, Dispatch):
+            if any(isinstance(load, Load) and load.model.id in order.program.models for load in executor.loads):
+                return False
             helpers = [self.executors[each] for each in order.helpers if each in self.executors]
             return all(
-                h.orders and isinstance(h.orders[0], Assist) and h.orders[0].batch == order.batch for h in helpers
+                h.orders and not h.loads and isinstance(h.orders[0], Assist) and h.orders[0].batch == order.batch
+                for h in helpers
             )
-        return not isinstance(order, Assist)
+        return False
 
     def _dismiss(self, order: Dispatch) -> None:
         """The batch is over: who helped is free."""
@@ -125,26 +130,30 @@ class World:
             helper.orders = [o for o in helper.orders if not (isinstance(o, Assist) and o.batch == order.batch)]
 
     def progress(self, name: ExecutorId, status: str = "done", tasks: int | None = None) -> None:
-        """The executor does the next thing in its queue.
+        """The executor does the next thing in one of its queues: a load before a batch that goes on meanwhile, unless
+        `tasks` is an odd number.
 
         status    how loads and tasks end
         tasks     how many tasks of a batch end now; None: all that are left
         """
         executor = self.executors[name]
-        order = executor.orders[0]
-        if isinstance(order, Dispatch):
-            self._run(name, executor, order, status, tasks)
+        if executor.orders and (not executor.loads or (tasks or 0) % 2) and self._can_go_on(executor):
+            batch = executor.orders[0]
+            assert isinstance(batch, Dispatch)
+            self._run(name, executor, batch, status, tasks)
             return
-        del executor.orders[0]
+        order = executor.loads.pop(0)
         if isinstance(order, Unload):
+            used = [o for o in executor.orders if isinstance(o, Dispatch) and order.model in o.program.models]
+            assert not used, f"{name} is ordered to unload {order.model}, which its batch needs"
             executor.resident.pop(order.model, None)
             self.tell(ModelUnloaded(name, order.model))
-        elif isinstance(order, Load):
+        else:
             self._load(name, executor, order, status)
 
     def starve(self, name: ExecutorId) -> None:
         """A result of the batch at the head of the executor's queue finds no room."""
-        order = self.executors[name].orders[0]
+        order = next(iter(self.executors[name].orders), None)
         if isinstance(order, Dispatch):
             self.tell(ExecutorWaiting(name, order.batch, 4096))
 
@@ -215,7 +224,9 @@ class World:
                 executor.is_yielding |= any(
                     isinstance(o, Dispatch) and o.batch == action.batch for o in executor.orders
                 )
-            case Load() | Unload() | Assist():
+            case Load() | Unload():
+                self._at(action.executor).loads.append(action)
+            case Assist():
                 self._at(action.executor).orders.append(action)
 
     def _check_lowered(self, accept: Accept) -> None:

@@ -1,6 +1,7 @@
 """What control orders, in the imperative. A driver carries them out in the order given.
 
-Orders to one executor are carried out by it in that order, so `Unload, Load, Dispatch` needs no answer in between.
+Orders to one executor are carried out as if in that order, so `Unload, Load, Dispatch` needs no answer in between.
+Models are loaded and unloaded beside a batch that does not need them.
 """
 
 from dataclasses import dataclass

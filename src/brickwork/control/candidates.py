@@ -144,11 +144,18 @@ def _spot(
         record = turn.state.models[model_id]
         if record.demand and record.replicas == 1:  # somebody wants it and nobody else has it
             displaced_s += estimate.load_s(device, executor.replicas[model_id].model)
+    loading_s = max(0.0, executor.loading_until_s - turn.now_s)
     if is_idle:
-        wait_s = max(0.0, executor.loading_until_s - turn.now_s)
+        wait_s = 0.0 if loading_s and _is_ready(task, executor) else loading_s
     else:
         wait_s = _left_s(turn, executor) + errand.backlog_s
     return Spot(executor.id, is_idle, wait_s, load_s, transfer_s, errand.run_s, displaced_s)
+
+
+def _is_ready(task: TaskRecord, executor: ExecutorRecord) -> bool:
+    """Whether the task could begin there while other models are being loaded."""
+    held = [executor.replicas.get(model.id) for model in task.needs.models]
+    return all(replica is not None and replica.is_loaded for replica in held)
 
 
 def _left_s(turn: Turn, executor: ExecutorRecord) -> float:

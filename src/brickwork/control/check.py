@@ -3,11 +3,11 @@
 Raises AssertionError with the name of what is wrong. Costs time in proportion to everything there is.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from math import isclose
 from typing import TYPE_CHECKING
 
-from brickwork.control.tasks import RUNNING, TERMINAL, TaskState
+from brickwork.control.tasks import QUEUED, RUNNING, TERMINAL, TaskState
 
 if TYPE_CHECKING:
     from brickwork.control.records import ExecutorRecord, RequestRecord, TaskRecord
@@ -134,6 +134,10 @@ def _models(state: "State") -> None:
     demand = Counter(
         model for task in state.tasks.values() if task.state not in TERMINAL for model in task.program.models
     )
+    queued = defaultdict(list)
+    for task in state.tasks.values():
+        for model in task.program.models if task.state in QUEUED else ():
+            queued[model].append(task.rank)
     idle, busy, lax = set(), set(), set()
     for executor in state.executors.values():
         for model in executor.replicas:
@@ -150,6 +154,7 @@ def _models(state: "State") -> None:
     assert {(model, key) for model, record in state.models.items() for key in record.lax_holders} == lax
     for model, record in state.models.items():
         assert record.demand == demand[model], f"{model}: demand {record.demand}, not {demand[model]}"
+        assert list(record.queued) == sorted(queued[model]), f"{model}: queued"
 
 
 def _executor_indexes(state: "State") -> None:

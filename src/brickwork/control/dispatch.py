@@ -6,6 +6,7 @@ changes.
 """
 
 from brickwork.control.actions import Assist, Dispatch, Load, Unload
+from brickwork.control.ahead import load_ahead, look_ahead
 from brickwork.control.batching import BatchView
 from brickwork.control.candidates import joins, spot_at, spots
 from brickwork.control.gangs import Gang, helper_models, slack_s, spread
@@ -50,6 +51,7 @@ def dispatch_ready(turn: Turn) -> None:
     if not len(state.idle_by_free):
         for group in state.ready.take_fresh(MAX_FRESH):
             _squeeze_in(turn, group)
+        look_ahead(turn)
     widen(turn)
 
 
@@ -80,6 +82,7 @@ def _place(turn: Turn, group: Group) -> None:
         _start(turn, group, chosen)
     else:
         ready.park(group, Park(chosen.executor, chosen.run_s, turn.now_s + max(MIN_RECHECK_S, chosen.wait_s)))
+        load_ahead(turn, head, chosen.executor)
 
 
 def _squeeze_in(turn: Turn, group: Group) -> None:
@@ -94,6 +97,8 @@ def _squeeze_in(turn: Turn, group: Group) -> None:
     if not group.size or chosen is None:
         return
     asked = press(turn, group, chosen.finish_s, nobody_idle=True)
+    if group is ready.first():
+        load_ahead(turn, head, asked or chosen.executor)
     if asked is None and (slack := slack_s(turn, head)) is not None:
         left_s = slack - chosen.finish_s
         if left_s > 0.0:  # it makes it if all goes as predicted: look again before that is too late
@@ -140,6 +145,7 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
         task.batch = batch.id
         runs.append(run_of(task))
     activation_bytes = turn.estimate.activation_bytes(executor.device, head.works, size)
+    turn.looks_ahead = True
     state.start_batch(batch, turn.now_s + gang.start_s + batch.run_s, activation_bytes)
     about = [task.request.id for task in tasks]
     order = Dispatch(executor.id, batch.id, head.program, tuple(runs), reason, gang.layout, batch.helpers)

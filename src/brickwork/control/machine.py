@@ -132,20 +132,21 @@ def _loaded(turn: Turn, event: ModelLoaded) -> None:
     turn.state.correction.learn(executor.device, {LOAD_KEY + replica.model.profile: raw_s}, event.load_s)
     if all(other.is_loaded for other in executor.replicas.values()):
         executor.loading_until_s = 0.0
-    if executor.batch is not None:
-        rosters.expect_start(turn, turn.state.batches[executor.batch])
-    else:
+    turn.looks_ahead = True
+    if executor.batch is None:
         turn.state.ready.unpark_for(executor.id, (event.model,))
+    elif event.model in (batch := turn.state.batches[executor.batch]).group_models:
+        rosters.expect_start(turn, batch)
 
 
 def _load_failed(turn: Turn, event: LoadFailed) -> None:
-    """The model is not there after all. The batch behind the load reports its own failure."""
+    """The model is not there after all. A batch that needs it reports its own failure."""
     executor = turn.state.executors.get(event.executor)
     replica = executor.replicas.get(event.model) if executor else None
     if executor is None or replica is None or replica.is_loaded:
         return
-    if executor.batch is not None:
-        batch = turn.state.batches[executor.batch]
+    batch = turn.state.batches[executor.batch] if executor.batch is not None else None
+    if batch is not None and event.model in batch.group_models:
         batch.lacks.add(event.model)
         turn.state.close_roster(batch)
     turn.state.remove_replica(executor, event.model)

@@ -1,5 +1,7 @@
 """Whether a task fits an executor, and what would have to leave. Sizes only; which models leave is the policy's."""
 
+from collections.abc import Container
+
 from brickwork.control.records import ExecutorRecord, TaskRecord
 from brickwork.control.residency import Resident
 from brickwork.control.turn import Turn
@@ -33,9 +35,13 @@ def unloads(turn: Turn, task: TaskRecord, executor: ExecutorRecord, need_bytes: 
             missing_bytes -= replicas[model].model.weight_bytes
     if missing_bytes <= 0:
         return ()
-    residents = [
+    return turn.policies.unload(residents(turn, executor, needed), missing_bytes)
+
+
+def residents(turn: Turn, executor: ExecutorRecord, needed: Container[ModelId]) -> list[Resident]:
+    """The models of an executor, without those that are needed there."""
+    return [
         Resident(model, replica.model.weight_bytes, replica.used_s, record.demand, record.replicas)
-        for model, replica in replicas.items()
+        for model, replica in executor.replicas.items()
         if model not in needed and (record := turn.state.models[model])
     ]
-    return turn.policies.unload(residents, missing_bytes)

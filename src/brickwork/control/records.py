@@ -134,6 +134,7 @@ class ModelRecord:
     """Where a model is and who wants it. Kept while either is anybody."""
 
     demand: int = 0  # tasks not ended whose program needs it
+    queued: SortedKeys[Rank] = field(default_factory=SortedKeys)  # of those, the ones that wait or are ready
     idle_holders: SortedKeys[tuple[ExecutorId]] = field(default_factory=SortedKeys)
     busy_holders: SortedKeys[tuple[float, ExecutorId]] = field(default_factory=SortedKeys)  # (free_at_s, id)
     lax_holders: SortedKeys[tuple[float, ExecutorId]] = field(default_factory=SortedKeys)  # (-laxity_s, id)

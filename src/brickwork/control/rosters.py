@@ -37,8 +37,8 @@ def run_of(task: TaskRecord) -> TaskRun:
 def expect_start(turn: Turn, batch: BatchRecord) -> None:
     """A model of a batch has been loaded: after the last one the batch begins, now."""
     state = turn.state
-    crew = state.crew(batch)
-    if not all(replica.is_loaded for executor in crew for replica in executor.replicas.values()):
+    held = [executor.replicas.get(model) for executor in state.crew(batch) for model in batch.group_models]
+    if not all(replica is None or replica.is_loaded for replica in held):
         return
     if batch.pace is None:
         return state.expect_free_at(batch, turn.now_s + batch.run_s)

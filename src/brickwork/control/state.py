@@ -116,9 +116,9 @@ class State:
         request.open = len(request.tasks)
         for task in request.tasks.values():
             self.tasks[task.id] = task
-            self.count_work(task)
             for model in task.program.models:
                 self.models.setdefault(model, ModelRecord()).demand += 1
+            self.count_work(task)
 
     def end_task(self, task: TaskRecord) -> None:
         """Account for a task that reached a terminal state."""
@@ -151,10 +151,14 @@ class State:
     def count_work(self, task: TaskRecord) -> None:
         """The task waits or is ready, as it was not before."""
         self.demand.add(task.rank, task.share_s, task.request.has_deadline)
+        for model in task.program.models:
+            self.models[model].queued.add(task.rank)
 
     def uncount_work(self, task: TaskRecord) -> None:
         """The task waits no more, or is about to get another rank."""
         self.demand.remove(task.rank)
+        for model in task.program.models:
+            self.models[model].queued.remove(task.rank)
 
     # executors and replicas
 

@@ -23,6 +23,7 @@ class Turn:
     event: str  # the event in a few words; every cause begins with it
     actions: list[Action] = field(default_factory=list)
     has_freed: bool = False  # an executor has become idle in this turn
+    looks_ahead: bool = False  # a batch has begun in this turn, or a load has ended
     handed: list[tuple[ExecutorId, GroupKey]] = field(default_factory=list)  # devices yielded, and the groups for whom
 
     def why(self, reason: str) -> str:

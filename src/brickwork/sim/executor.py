@@ -1,7 +1,9 @@
-"""A virtual executor: carries orders out one after the other, in virtual time, and reports like a real one.
+"""A virtual executor: carries orders out as if one after the other, in virtual time, and reports like a real one.
 
-Orders about the batch that runs (stop, join, yield) pass the queue. A gang waits for its helpers: a helper that has
-come to its Assist does nothing else until the batch has ended or its leader is lost.
+Batches go through one queue, loads and unloads through another beside it: a batch waits for the loads before it that it
+needs, an unload for the batches before it that need the model. Orders about the batch that runs (stop, join, yield)
+pass the queue. A gang waits for its helpers: a helper that has come to its Assist does nothing else until the batch has
+ended or its leader is lost.
 """
 
 from collections import deque
@@ -21,6 +23,7 @@ from brickwork.sim.batch import VirtualBatch, VirtualRow, World
 from brickwork.sim.loop import Loop
 
 Order = Load | Unload | Dispatch | Assist
+Run = Dispatch | Assist
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,10 @@ class VirtualExecutor:
     slowness: float = 1.0  # factor on everything that it computes
     busy_s: float = 0.0  # computing, helping included
     is_dead: bool = False
-    _orders: deque[Order] = field(default_factory=deque)
+    _orders: deque[Run] = field(default_factory=deque)
+    _loads: deque[tuple[Load | Unload, set[BatchId]]] = field(default_factory=deque)  # and the batches it waits for
     _is_busy: bool = False
+    _is_loading: bool = False
     _resident: dict[ModelId, int] = field(default_factory=dict)
     _batch: VirtualBatch | None = None
     _batch_id: BatchId | None = None
@@ -62,9 +67,13 @@ class VirtualExecutor:
     _early: dict[BatchId, list[Join | Yield | TaskId]] = field(default_factory=dict)  # about batches not begun
 
     def obey(self, order: Order) -> None:
-        self._orders.append(order)
-        if not self._is_busy:
-            self._next()
+        if isinstance(order, Load | Unload):
+            self._loads.append((order, self._users(order.model) if isinstance(order, Unload) else set()))
+            self._next_load()
+        else:
+            self._orders.append(order)
+            if not self._is_busy:
+                self._next()
 
     def stop(self, batch: BatchId, task: TaskId) -> None:
         """Give the task up at the next step boundary."""
@@ -133,17 +142,27 @@ class VirtualExecutor:
             return
         order = self._orders[0]
         if isinstance(order, Dispatch):
-            self._try_dispatch()  # stays at the head until its helpers are there
-            return
-        self._orders.popleft()
-        if isinstance(order, Assist):
+            self._try_dispatch()  # stays at the head until its models and helpers are there
+        elif not self._loads:  # a helper's models are among those that were ordered before
+            self._orders.popleft()
             self._assist(order)
-        elif isinstance(order, Load):
-            self._load(order)
-        else:
+
+    def _next_load(self) -> None:
+        while self._loads and not self._is_loading and not self.is_dead:
+            order, before = self._loads[0]
+            if isinstance(order, Load):
+                return self._load(order)
+            if before & self._users(order.model):
+                return
+            self._loads.popleft()
             del self._resident[order.model]
             self.tell(ModelUnloaded(self.id, order.model))
-            self._next()
+
+    def _users(self, model: ModelId) -> set[BatchId]:
+        """The batches that need the model, of those that run or wait."""
+        batches = [order for order in self._orders if isinstance(order, Dispatch)]
+        batches += [self._batch.order] if self._batch is not None else []
+        return {batch.batch for batch in batches if model in batch.program.models}
 
     def _after(self, delay_s: float, call: Callable[[], None]) -> None:
         self.loop.after(delay_s, lambda: None if self.is_dead else call())
@@ -156,10 +175,15 @@ class VirtualExecutor:
         used = sum(self._resident.values())
         assert used <= self.memory_bytes, f"{self.id}: {order.model.id} makes it {used} of {self.memory_bytes} bytes"
         load_s = self.physics.profile.load_s(self.device, order.model) * self._noisy()
+        self._is_loading = True
 
         def loaded() -> None:
+            self._is_loading = False
+            self._loads.popleft()
             self.tell(ModelLoaded(self.id, order.model.id, load_s))
-            self._next()
+            self._next_load()
+            if self._batch is None and self._helps is None:
+                self._next()
 
         self._after(load_s, loaded)
 
@@ -183,6 +207,8 @@ class VirtualExecutor:
     def _try_dispatch(self) -> None:
         order = self._orders[0]
         assert isinstance(order, Dispatch)
+        if any(isinstance(load, Load) and load.model.id in order.program.models for load, _ in self._loads):
+            return
         helpers = [self.physics.find(helper) for helper in order.helpers]
         if any(helper is not None and helper.helps != order.batch for helper in helpers):
             return
@@ -229,6 +255,7 @@ class VirtualExecutor:
         for helper in order.helpers:
             if (other := self.physics.find(helper)) is not None:
                 other.release(order.batch)
+        self._next_load()
         self._next()
 
     def _account(self) -> None:

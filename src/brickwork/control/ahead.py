@@ -1,0 +1,64 @@
+"""Loads the models of the group that goes next on a busy executor, while the executor works.
+
+Executors load beside what they run, so the load costs nobody anything while there is room. Room is made only by models
+that no task waits for before this group's does: not by what the running batch needs, nor by what is still on its way.
+One group is loaded for at a time; who comes after it is looked at when its models are there.
+
+    executor   [ batch 1 on A ............... ][ batch 2 on B ...
+    loads           [ unload D, load B ]            [ unload A, load C ]
+"""
+
+from collections.abc import Iterator
+
+from brickwork.control.actions import Load, Unload
+from brickwork.control.candidates import spots
+from brickwork.control.memory import residents
+from brickwork.control.records import ExecutorRecord, TaskRecord
+from brickwork.control.residency import Resident
+from brickwork.control.turn import Turn
+from brickwork.core.ids import ExecutorId
+from brickwork.core.model import ModelSpec
+
+
+def look_ahead(turn: Turn) -> None:
+    """All executors are busy, and a batch or a load has just changed what they will be free for: see what is next."""
+    group = turn.state.ready.first()
+    if turn.looks_ahead and group is not None:
+        head = turn.state.ready.head(group)
+        if (chosen := turn.policies.place(spots(turn, group, head))) is not None:
+            load_ahead(turn, head, chosen.executor)
+
+
+def load_ahead(turn: Turn, head: TaskRecord, executor_id: ExecutorId) -> None:
+    """Order what the group of `head` lacks on the busy executor that it waits for, if it has room beside its batch."""
+    executor = turn.state.executors[executor_id]
+    lacking = [model for model in head.needs.models if model.id not in executor.replicas]
+    if not lacking or executor.batch is None or not all(replica.is_loaded for replica in executor.replicas.values()):
+        return
+    missing_bytes = sum(model.weight_bytes for model in lacking) - executor.free_bytes
+    leaving = turn.policies.unload(list(_spare(turn, head, executor)), missing_bytes) if missing_bytes > 0 else ()
+    if leaving is None:
+        return
+    reason = turn.why(f"{head.id} goes next on {executor.id}")
+    for model in leaving:
+        turn.order(Unload(executor.id, model, reason), head.request.id)
+        turn.state.remove_replica(executor, model)
+    for spec in lacking:
+        _load(turn, executor, spec, head, reason)
+
+
+def _spare(turn: Turn, head: TaskRecord, executor: ExecutorRecord) -> Iterator[Resident]:
+    """Models of the executor that neither its batch, nor `head`, nor a task that goes before it needs."""
+    assert executor.batch is not None
+    running = turn.state.batches[executor.batch].group_models
+    for resident in residents(turn, executor, {*running, *head.program.models}):
+        queued = turn.state.models[resident.model].queued
+        if not len(queued) or queued.first(1)[0] > head.rank:
+            yield resident
+
+
+def _load(turn: Turn, executor: ExecutorRecord, model: ModelSpec, head: TaskRecord, reason: str) -> None:
+    load_s = turn.estimate.load_s(executor.device, model)
+    executor.loading_until_s = max(executor.loading_until_s, turn.now_s) + load_s
+    turn.order(Load(executor.id, model, reason), head.request.id)
+    turn.state.add_replica(executor, model, turn.now_s)
