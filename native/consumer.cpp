@@ -91,7 +91,7 @@ void Consumer::wake_waiting_producers() {
 }
 
 // On demand: only when somebody found no lane. A life whose lock is gone can write no more (LaneHold). The life's word
-// last: until it is 0 the lane is nobody's.
+// last: until it is 0 the lane is nobody's. The lane's end first: who dies in between leaves a lane that is drained still.
 void Consumer::recycle_lanes() {
   region_->word(kJoining) = 0;
   for (uint32_t lane = 0; lane < layout_.shape.lanes; ++lane) {

@@ -45,7 +45,7 @@ std::optional<Delivery> LanesConsumer::next() {
     if (life == 0) continue;
     Cursor& cursor = cursor_of(lane, life);
     // Partner of this load: the producer's put of the word, after its record.
-    if (lane_word(lane, kLaneWritten) == cursor.position) continue;
+    if (lane_word(lane, kLaneWritten) <= cursor.position) continue;
     if (auto delivery = read(lane, cursor)) return delivery;
   }
   return std::nullopt;
@@ -91,17 +91,20 @@ bool LanesConsumer::has_work() const {
     const uint64_t life = lane_word(lane, kLaneLife);
     if (life == 0) continue;
     const uint64_t position = cursors_[lane].life == life ? cursors_[lane].position : 0;
-    if (lane_word(lane, kLaneWritten) != position) return true;
+    if (lane_word(lane, kLaneWritten) > position) return true;
   }
   return false;
 }
 
-bool LanesConsumer::is_drained(uint32_t lane) { return lane_word(lane, kLaneConsumed) == lane_word(lane, kLaneWritten); }
+// Beyond the end: an earlier life of this consumer died while it gave the lane back (Consumer::recycle_lanes).
+bool LanesConsumer::is_drained(uint32_t lane) { return lane_word(lane, kLaneConsumed) >= lane_word(lane, kLaneWritten); }
 
 uint64_t LanesConsumer::depth() const {
   uint64_t depth = 0;
-  for (uint32_t lane = 0; lane < layout_.shape.lanes; ++lane)
-    depth += lane_word(lane, kLaneAppended) - lane_word(lane, kLaneAcknowledged);
+  for (uint32_t lane = 0; lane < layout_.shape.lanes; ++lane) {
+    const uint64_t acknowledged = lane_word(lane, kLaneAcknowledged);
+    depth += std::max(lane_word(lane, kLaneAppended).load(), acknowledged) - acknowledged;
+  }
   return depth;
 }
 
