@@ -2,6 +2,8 @@
 
     python -m brickwork.data.fuzz --seconds 60 [--fabric shm|tcp] [--ring lossless|lanes|locked] [--seed 1]
 
+Without `--fabric` and `--ring` all of RUNS, one after the other, so many seconds each, and their counts side by side.
+
 Producers append records that name their life, their sequence number and, by rule, every byte. The parent sends SIGKILL,
 SIGSTOP (for less and for more than every time-out) and SIGCONT, and starts new ones. What was handled is kept in shared
 memory that no victim owns; a handler commits by one store.
@@ -31,6 +33,9 @@ from brickwork.data.fabric.shm import create_region
 from brickwork.data.fabric.tcp import TcpTarget
 from brickwork.data.fabric.tcp import connect as connect_tcp
 from brickwork.data.inbox import Inbox, InboxFenced, InboxFull, Message, Producer, Shape, join_remote
+
+RUNS = (("lossless", "shm"), ("lossless", "tcp"), ("lanes", "shm"), ("lanes", "tcp"), ("locked", "shm"))
+"""Rings and fabrics. The locked ring only where producers take its lock themselves: over tcp the target takes it."""
 
 PRODUCERS = 4
 LOCKED_SETTLE_S = 3.0
@@ -297,16 +302,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m brickwork.data.fuzz", description="Kill and pause an inbox's users."
     )
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--fabric", choices=("shm", "tcp"), default="shm")
-    parser.add_argument("--ring", choices=("lossless", "lanes", "locked"), default="lossless")
+    parser.add_argument("--seconds", type=float, default=60, help="of each run")
+    parser.add_argument("--fabric", choices=("shm", "tcp"))
+    parser.add_argument("--ring", choices=("lossless", "lanes", "locked"))
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    report = Fuzz(options.seconds, options.fabric, options.ring, options.seed).run()
-    print(f"ring {options.ring}, fabric {options.fabric}, seed {options.seed}, {options.seconds:g} s")
-    for name, value in vars(report).items():
-        print(f"  {name:<18}{value:>12,}" if isinstance(value, int) else f"  {name:<18}{value:>12.3f}")
-    return 0 if report.is_clean or options.ring == "locked" else 1
+    runs = [run for run in RUNS if options.ring in (None, run[0]) and options.fabric in (None, run[1])]
+    if not runs:
+        parser.error(f"the {options.ring} ring is not run over {options.fabric}")
+    reports = [Fuzz(options.seconds, fabric, ring, options.seed).run() for ring, fabric in runs]
+    print(f"{f'seed {options.seed}, {options.seconds:g} s':<18}" + "".join(f"{' '.join(run):>14}" for run in runs))
+    for name in vars(reports[0]):
+        print(f"{name:<18}" + "".join(_cell(vars(report)[name]) for report in reports))
+    is_clean = all(report.is_clean for (ring, _), report in zip(runs, reports, strict=True) if ring != "locked")
+    return 0 if is_clean else 1
+
+
+def _cell(value: float) -> str:
+    return f"{value:>14,}" if isinstance(value, int) else f"{value:>14.3f}"
 
 
 if __name__ == "__main__":
