@@ -8,8 +8,9 @@
 A sum costs one pass over the blocks and one within a block; entering and taking out cost the latter.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from brickwork.control.records import Rank
 
@@ -20,36 +21,64 @@ Entry = tuple[Rank, float, bool]
 """(rank, device seconds, is_hard). A hard entry has a deadline: rank[0] is when it has to start to be in time."""
 
 
+@dataclass(slots=True)
+class _Block:
+    """Neighbouring entries, a list for each part of them, so that places are found and sums taken without looking at
+    the others."""
+
+    ranks: list[Rank] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    are_hard: list[bool] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return zip(self.ranks, self.seconds, self.are_hard, strict=True)
+
+    def split(self) -> "_Block":
+        """Move the later half into a new block."""
+        half = len(self.ranks) // 2
+        later = _Block(self.ranks[half:], self.seconds[half:], self.are_hard[half:])
+        del self.ranks[half:], self.seconds[half:], self.are_hard[half:]
+        return later
+
+
 class Demand:
     """Entries with distinct ranks."""
 
     def __init__(self) -> None:
-        self._blocks: list[list[Entry]] = []  # none empty, in rising order
+        self._blocks: list[_Block] = []  # none empty, in rising order
+        self._firsts: list[Rank] = []  # the first rank of each
         self._sums_s: list[float] = []  # of each
 
     def add(self, rank: Rank, seconds: float, is_hard: bool) -> None:
         if not self._blocks:
-            self._blocks, self._sums_s = [[]], [0.0]
+            self._blocks, self._firsts, self._sums_s = [_Block()], [rank], [0.0]
         at = self._at(rank)
         block = self._blocks[at]
-        insort(block, (rank, seconds, is_hard))
+        place = bisect_left(block.ranks, rank)
+        block.ranks.insert(place, rank)
+        block.seconds.insert(place, seconds)
+        block.are_hard.insert(place, is_hard)
+        self._firsts[at] = block.ranks[0]
         self._sums_s[at] += seconds
-        if len(block) > MAX_BLOCK:
-            half = len(block) // 2
-            self._blocks[at : at + 1] = [block[:half], block[half:]]
-            self._sums_s[at : at + 1] = [_sum_s(block[:half]), _sum_s(block[half:])]
+        if len(block.ranks) > MAX_BLOCK:
+            later = block.split()
+            self._blocks.insert(at + 1, later)
+            self._firsts.insert(at + 1, later.ranks[0])
+            self._sums_s[at : at + 1] = [sum(block.seconds), sum(later.seconds)]
 
     def remove(self, rank: Rank) -> None:
         """Take an entry out. raises KeyError when it is not there, which means that an account went wrong"""
         at = self._at(rank)
-        block = self._blocks[at] if self._blocks else []
-        place = bisect_left(block, (rank,))
-        if place == len(block) or block[place][0] != rank:
+        block = self._blocks[at] if self._blocks else _Block()
+        place = bisect_left(block.ranks, rank)
+        if place == len(block.ranks) or block.ranks[place] != rank:
             raise KeyError(rank)
-        del block[place]
-        self._sums_s[at] = _sum_s(block)  # anew, so that rounding does not add up
-        if not block:
-            del self._blocks[at], self._sums_s[at]
+        del block.ranks[place], block.seconds[place], block.are_hard[place]
+        if not block.ranks:
+            del self._blocks[at], self._firsts[at], self._sums_s[at]
+            return
+        self._firsts[at] = block.ranks[0]
+        self._sums_s[at] = sum(block.seconds)  # anew, so that rounding does not add up
 
     @property
     def total_s(self) -> float:
@@ -61,7 +90,7 @@ class Demand:
             return 0.0
         at = self._at(rank)
         block = self._blocks[at]
-        return sum(self._sums_s[:at]) + _sum_s(block[: bisect_left(block, (rank,))])
+        return sum(self._sums_s[:at]) + sum(block.seconds[: bisect_left(block.ranks, rank)])
 
     def later(self, rank: Rank) -> Iterator[tuple[float, float]]:
         """Of hard entries that rank after `rank`, in order: when each has to start, and the seconds before it.
@@ -85,8 +114,4 @@ class Demand:
 
     def _at(self, rank: Rank) -> int:
         """The block in which `rank` has its place: the last one that begins at or before it, else the first."""
-        return max(0, bisect_right(self._blocks, rank, key=lambda block: block[0][0] if block else rank) - 1)
-
-
-def _sum_s(entries: list[Entry]) -> float:
-    return sum(seconds for _, seconds, _ in entries)
+        return max(0, bisect_right(self._firsts, rank) - 1)

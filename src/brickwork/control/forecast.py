@@ -1,6 +1,5 @@
 """What admission is told about a request and the system, gathered from the state."""
 
-from itertools import islice
 from math import ceil, inf
 
 from brickwork.compiler.instance import remaining_s
@@ -65,7 +64,7 @@ def _frees(turn: Turn, slack_s: float) -> list[tuple[float, int]]:
     busy, sampled = state.busy_by_free_at, max(1, len(state.busy_by_free_at) // MAX_FREES)
     now = len(state.idle_by_free)
     frees: list[tuple[float, int]] = []
-    for free_at_s, executor in islice(busy, sampled // 2, None, sampled):
+    for free_at_s, executor in busy.every(sampled):
         laxity_s = state.executors[executor].laxity_s
         if laxity_s is not None and laxity_s > slack_s:
             now += sampled

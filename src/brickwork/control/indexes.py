@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=tuple)  # type: ignore[type-arg]
@@ -38,8 +37,12 @@ class SortedKeys(Generic[K]):
         """The largest `count` keys, the largest first."""
         return self._keys[: -count - 1 : -1]
 
+    def every(self, step: int) -> list[K]:
+        """One key of each `step`, from the middle of the first `step` on."""
+        return self._keys[step // 2 :: step]
+
     def __iter__(self) -> Iterator[K]:
-        return islice(self._keys, None)
+        return iter(self._keys)
 
     def __len__(self) -> int:
         return len(self._keys)
