@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from brickwork.compiler.passes.critical_path import remaining
 from brickwork.compiler.plan import Plan, PlanTask, Program, Work
@@ -15,9 +15,8 @@ from brickwork.graph.scalars import ScalarError, evaluate
 from brickwork.graph.types import Dim, Type
 
 
-@dataclass(frozen=True, slots=True)
-class ConcreteWork:
-    """One profiled piece of a task, for one request."""
+class ConcreteWork(NamedTuple):
+    """One profiled piece of a task, for one request. A tuple, since control compares and hashes many."""
 
     key: str  # profile key: f"{ModelSpec.profile}/{op}"
     shape: str  # shape class: "1x16x8x8"

@@ -9,13 +9,15 @@ early, so later trips have fewer rows and are shorter:
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from brickwork.compiler.instance import ConcreteWork
 from brickwork.compiler.plan import ProgramId
 from brickwork.control.batching import batch_limit
 from brickwork.core.batch import WHOLE, Layout
+from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
-from brickwork.profile.correction import Correction
+from brickwork.profile.correction import Correction, Factor
 from brickwork.profile.pace import step_s
 from brickwork.profile.table import Profile
 
@@ -35,34 +37,50 @@ class Estimate:
     def __init__(self, profile: Profile, correction: Correction):
         self._profile = profile
         self._correction = correction
-        self._calls: dict[tuple[str, str, str, int], float] = {}  # uncorrected, as the profile never changes
+        self._calls: dict[
+            tuple[str, str, str, int, int], tuple[float, Factor]
+        ] = {}  # uncorrected, and what corrects it
+        self._loads: dict[tuple[str, ModelId], tuple[float, Factor]] = {}
         self._bytes: dict[tuple[str, str, str, int], int] = {}
-        self._shared: dict[tuple[str, str, str, int, int], float] = {}  # the same, by degree
         self._layouts: dict[tuple[str, ProgramId, str], list[Layout]] = {}
         self._limits: dict[tuple[str, ProgramId, str], int] = {}
 
-    def call_s(self, device: str, key: str, shape: str, rows: int) -> float:
-        return self.raw_call_s(device, key, shape, rows) * self._correction.factor(device, key)
+    def call_s(self, device: str, key: str, shape: str, rows: int, degree: int = 1) -> float:
+        """Seconds of one call that `degree` devices share."""
+        raw_s, factor = self._call(device, key, shape, rows, degree)
+        return raw_s * factor.value
 
     def raw_call_s(self, device: str, key: str, shape: str, rows: int) -> float:
         """Uncorrected seconds of one call."""
-        call = (device, key, shape, rows)
-        if call not in self._calls:
-            self._calls[call] = self._profile.call_s(*call)
-        return self._calls[call]
+        return self._call(device, key, shape, rows, 1)[0]
+
+    def _call(self, device: str, key: str, shape: str, rows: int, degree: int) -> tuple[float, Factor]:
+        call = (device, key, shape, rows, degree)
+        found = self._calls.get(call)
+        if found is None:
+            found = self._calls[call] = (self._profile.call_s(*call), self._correction.factor(device, key))
+        return found
 
     def equal_batch_s(self, device: str, works: Works, size: int) -> float:
         """Seconds of a batch of `size` tasks that all have these works."""
-        return sum(work.trips * self.call_s(device, work.key, work.shape, work.rows * size) for work in works)
+        seconds = 0.0
+        for work in works:
+            raw_s, factor = self._call(device, work.key, work.shape, work.rows * size, 1)
+            seconds += work.trips * (raw_s * factor.value)
+        return seconds
 
     def step_s(self, device: str, works: Works, count: int, layout: Layout) -> float:
         """Seconds of one step of a loop for `count` tasks with these works."""
-        return step_s(works, count, layout, lambda *call: self._shared_call_s(device, *call))
+        return step_s(works, count, layout, partial(self.call_s, device))
 
     def layout_s(self, device: str, works: Works, layout: Layout) -> float:
         """Seconds of one task whose loop runs under a layout."""
-        steps = max((work.trips for work in works if work.is_step), default=0)
-        rest_s = sum(self.call_s(device, work.key, work.shape, work.rows) for work in works if not work.is_step)
+        steps, rest_s = 0, 0.0
+        for work in works:
+            if work.is_step:
+                steps = max(steps, work.trips)
+            else:
+                rest_s += self.call_s(device, work.key, work.shape, work.rows)
         return rest_s + steps * self.step_s(device, works, 1, layout)
 
     def layouts(
@@ -73,9 +91,10 @@ class Estimate:
         apart     keys of the works that may run beside the base
         """
         known = (device, program, shape)
-        if known not in self._layouts:
-            self._layouts[known] = self._worthwhile(device, works, apart)
-        return self._layouts[known]
+        found = self._layouts.get(known)
+        if found is None:
+            found = self._layouts[known] = self._worthwhile(device, works, apart)
+        return found
 
     def _worthwhile(self, device: str, works: Works, apart: tuple[str, ...]) -> list[Layout]:
         shared = [work for work in works if work.is_step and work.key not in apart]
@@ -90,54 +109,64 @@ class Estimate:
                 found.append(layout)
         return found
 
-    def _shared_call_s(self, device: str, key: str, shape: str, rows: int, degree: int) -> float:
-        """Seconds of one call that `degree` devices share."""
-        if degree == 1:
-            return self.call_s(device, key, shape, rows)
-        call = (device, key, shape, rows, degree)
-        if call not in self._shared:
-            self._shared[call] = self._profile.call_s(*call)
-        return self._shared[call] * self._correction.factor(device, key)
-
     def limit(self, device: str, program: ProgramId, shape: str, works: Works) -> int:
         """Tasks of this program and shape that are worth running together; worked out once, with the first trips."""
         known = (device, program, shape)
-        if known not in self._limits:
-            self._limits[known] = batch_limit(lambda size: self.equal_batch_s(device, works, size))
-        return self._limits[known]
+        limit = self._limits.get(known)
+        if limit is None:
+            limit = self._limits[known] = batch_limit(lambda size: self.equal_batch_s(device, works, size))
+        return limit
 
     def batch_s(self, device: str, batch: Sequence[Works]) -> float:
         """Seconds until the last task of the batch is done."""
-        return max(ends_s(batch, lambda *call: self.call_s(device, *call)))
+        if _are_equal(batch):
+            return self.equal_batch_s(device, batch[0], len(batch))
+        return max(ends_s(batch, partial(self.call_s, device)))
 
     def raw_shares_s(self, device: str, batch: Sequence[Works]) -> dict[str, float]:
         """Uncorrected seconds of the whole batch by work key."""
         shares: dict[str, float] = {}
         for column in zip(*batch, strict=True):
-            one = [(work,) for work in column]
-            seconds = max(ends_s(one, lambda *call: self.raw_call_s(device, *call)))
-            shares[column[0].key] = shares.get(column[0].key, 0.0) + seconds
+            work = column[0]
+            if _are_equal(column):
+                seconds = work.trips * self.raw_call_s(device, work.key, work.shape, work.rows * len(column))
+            else:
+                seconds = max(ends_s([(each,) for each in column], partial(self.raw_call_s, device)))
+            shares[work.key] = shares.get(work.key, 0.0) + seconds
         return shares
 
     def load_s(self, device: str, model: ModelSpec) -> float:
-        factor = self._correction.factor(device, LOAD_KEY + model.profile)
-        return self._profile.load_s(device, model) * factor
+        raw_s, factor = self._load(device, model)
+        return raw_s * factor.value
 
     def raw_load_s(self, device: str, model: ModelSpec) -> float:
-        return self._profile.load_s(device, model)
+        return self._load(device, model)[0]
+
+    def _load(self, device: str, model: ModelSpec) -> tuple[float, Factor]:
+        load = (device, model.id)
+        found = self._loads.get(load)
+        if found is None:
+            factor = self._correction.factor(device, LOAD_KEY + model.profile)
+            found = self._loads[load] = (self._profile.load_s(device, model), factor)
+        return found
 
     def transfer_s(self, nbytes: int, same_host: bool) -> float:
         return self._profile.transfer_s(nbytes, same_host)
 
     def activation_bytes(self, device: str, works: Works, size: int) -> int:
         """Memory beside the weights for `size` such tasks at once: the largest of its calls."""
-        return max((self._call_bytes(device, w.key, w.shape, w.rows * size) for w in works), default=0)
+        largest = 0
+        for work in works:
+            call = (device, work.key, work.shape, work.rows * size)
+            nbytes = self._bytes.get(call)
+            if nbytes is None:
+                nbytes = self._bytes[call] = self._profile.activation_bytes(*call)
+            largest = max(largest, nbytes)
+        return largest
 
-    def _call_bytes(self, device: str, key: str, shape: str, rows: int) -> int:
-        call = (device, key, shape, rows)
-        if call not in self._bytes:
-            self._bytes[call] = self._profile.activation_bytes(*call)
-        return self._bytes[call]
+
+def _are_equal(batch: Sequence[object]) -> bool:
+    return len(batch) == 1 or all(each == batch[0] for each in batch)
 
 
 def ends_s(batch: Sequence[Works], call_s: CallSeconds) -> list[float]:

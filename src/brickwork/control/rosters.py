@@ -5,7 +5,6 @@ pre-emption's (`pressure.py`). Here the roster, its pace and the indexes over th
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from brickwork.compiler.instance import ConcreteWork
 from brickwork.control.actions import Join, Yield
@@ -106,4 +105,4 @@ def pause(turn: Turn, batch: BatchRecord, task: TaskRecord, end: TaskEnd) -> boo
 
 
 def _without(work: ConcreteWork, steps: int) -> ConcreteWork:
-    return replace(work, trips=work.trips - steps) if work.is_step else work
+    return work._replace(trips=work.trips - steps) if work.is_step else work

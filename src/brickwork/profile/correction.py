@@ -5,6 +5,8 @@ measurement counts fully, later ones with weight ALPHA, and a factor never leave
 outlier (a suspended machine) cannot make a model look free or endless.
 """
 
+from dataclasses import dataclass
+
 ALPHA = 0.2
 """Weight of a new measurement: the last dozen or so count. 1.0 would follow noise, 0.01 would not follow a change."""
 
@@ -39,14 +41,26 @@ class Allowance:
         self.factor = min(max(moved, 1.0), MAX_ALLOWANCE)
 
 
+@dataclass(slots=True, eq=False)
+class Factor:
+    """One factor. Whoever multiplies by it often keeps it; `Correction.learn` changes its value."""
+
+    value: float = 1.0
+    is_measured: bool = False
+
+
 class Correction:
     """Factors by which predicted seconds are multiplied. Mutated by `learn` only."""
 
     def __init__(self) -> None:
-        self._factors: dict[tuple[str, str], float] = {}
+        self._factors: dict[tuple[str, str], Factor] = {}
 
-    def factor(self, device: str, key: str) -> float:
-        return self._factors.get((device, key), 1.0)
+    def factor(self, device: str, key: str) -> Factor:
+        """The one of this work on this device, for as long as this correction lives."""
+        factor = self._factors.get((device, key))
+        if factor is None:
+            factor = self._factors[device, key] = Factor()
+        return factor
 
     def learn(self, device: str, shares: dict[str, float], measured_s: float) -> None:
         """Take in that work predicted (uncorrected) as `shares` seconds by key took `measured_s` in all.
@@ -58,6 +72,8 @@ class Correction:
             return
         ratio = min(max(measured_s / predicted_s, 1.0 / LIMIT), LIMIT)
         for key, share_s in shares.items():
-            known = self._factors.get((device, key))
-            weight = ALPHA * share_s / predicted_s
-            self._factors[device, key] = ratio if known is None else known + weight * (ratio - known)
+            factor = self.factor(device, key)
+            if factor.is_measured:
+                factor.value += ALPHA * share_s / predicted_s * (ratio - factor.value)
+            else:
+                factor.value, factor.is_measured = ratio, True

@@ -455,4 +455,4 @@ def test_measured_times_correct_predictions(desk: Desk) -> None:
     [encode] = dispatches(before)
     desk.tell(ModelLoaded(ExecutorId("e1"), ModelId("text"), 0.05))
     desk.done(encode)
-    assert desk.control.state.correction.factor("cpu-1", "toy.text/toy.encode") == pytest.approx(10.0)
+    assert desk.control.state.correction.factor("cpu-1", "toy.text/toy.encode").value == pytest.approx(10.0)

@@ -70,30 +70,30 @@ def test_loads_transfers_and_activations() -> None:
 class TestCorrection:
     def test_the_first_measurement_counts_fully_the_next_partly(self) -> None:
         correction = Correction()
-        assert correction.factor("cpu", "a") == 1.0
+        assert correction.factor("cpu", "a").value == 1.0
         correction.learn("cpu", {"a": 1.0}, 3.0)
-        assert correction.factor("cpu", "a") == pytest.approx(3.0)
+        assert correction.factor("cpu", "a").value == pytest.approx(3.0)
         correction.learn("cpu", {"a": 1.0}, 2.0)
-        assert correction.factor("cpu", "a") == pytest.approx(3.0 - ALPHA)
-        assert correction.factor("gpu", "a") == 1.0
+        assert correction.factor("cpu", "a").value == pytest.approx(3.0 - ALPHA)
+        assert correction.factor("gpu", "a").value == 1.0
 
     def test_a_part_with_a_small_share_moves_little(self) -> None:
         correction = Correction()
         correction.learn("cpu", {"a": 1.0, "b": 1.0}, 2.0)
         correction.learn("cpu", {"a": 0.9, "b": 0.1}, 2.0)
-        assert correction.factor("cpu", "a") == pytest.approx(1.0 + 0.9 * ALPHA)
-        assert correction.factor("cpu", "b") == pytest.approx(1.0 + 0.1 * ALPHA)
+        assert correction.factor("cpu", "a").value == pytest.approx(1.0 + 0.9 * ALPHA)
+        assert correction.factor("cpu", "b").value == pytest.approx(1.0 + 0.1 * ALPHA)
 
     @given(st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=50))
     def test_no_measurement_makes_a_model_free_or_endless(self, measured_s: list[float]) -> None:
         correction = Correction()
         for seconds in measured_s:
             correction.learn("cpu", {"a": 1.0}, seconds)
-        assert 1.0 / LIMIT <= correction.factor("cpu", "a") <= LIMIT
+        assert 1.0 / LIMIT <= correction.factor("cpu", "a").value <= LIMIT
 
     @given(st.floats(0.02, 50.0))
     def test_a_steady_error_is_learned(self, ratio: float) -> None:
         correction = Correction()
         for _ in range(60):
             correction.learn("cpu", {"a": 0.7, "b": 0.3}, ratio)
-        assert correction.factor("cpu", "a") == pytest.approx(ratio, rel=1e-3)
+        assert correction.factor("cpu", "a").value == pytest.approx(ratio, rel=1e-3)
