@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from brickwork.compiler.passes.critical_path import remaining
 from brickwork.compiler.plan import Plan, PlanTask, Program, Work
 from brickwork.core.errors import InputError
 from brickwork.core.request import Scalar
@@ -103,14 +102,27 @@ def shape_key(plan: Plan, task: PlanTask, scalars: Mapping[str, Scalar]) -> str:
     """All that decides the shapes inside a task: tasks with equal program and equal key may share a batch."""
     program = program_of(plan, task)
     local = _locals(program, task, scalars)
+    shaping = _shaping(program)
+    return " ".join(f"{name}={local[name]}" for name, _ in program.params if name in shaping)
+
+
+def _shaping(program: Program) -> set[str]:
+    """The scalar params on which shapes inside the program depend."""
     types = [type_ for _, type_ in program.params]
     types += [type_ for item in program.body for type_ in types_of(item)]
-    deciding = {dim for type_ in types for dim in dims_of(type_)}
-    deciding |= {work.rows for work in program.work if isinstance(work.rows, str)}
-    return " ".join(f"{name}={local[name]}" for name, _ in program.params if name in deciding)
+    rows = {work.rows for work in program.work if isinstance(work.rows, str)}
+    return rows | {dim for type_ in types for dim in dims_of(type_)}
 
 
-def remaining_s(plan: Plan, seconds_of_task: Callable[[PlanTask], float]) -> dict[str, float]:
-    """Seconds of the critical path from each task to the end of the request, the task included."""
-    tasks = {task.name: task for task in plan.tasks}
-    return remaining({name: task.after for name, task in tasks.items()}, lambda name: seconds_of_task(tasks[name]))
+def sizing(plan: Plan) -> tuple[str, ...]:
+    """The scalars on which `task_work` and `shape_key` of the plan's tasks depend: steps and sizes, not prompts."""
+    found: dict[str, None] = {}
+    for task in plan.tasks:
+        program = program_of(plan, task)
+        names = _shaping(program)
+        for work in program.work:
+            names.update(work.trips or (), dims_of(work.shape))
+        for (local, _), value in zip(program.params, task.args, strict=True):
+            if local in names:
+                found[value] = None
+    return tuple(found)

@@ -2,7 +2,6 @@
 
 from math import ceil, inf
 
-from brickwork.compiler.instance import remaining_s
 from brickwork.control.admission import Admitted, Arrival, Company, Later, Refused
 from brickwork.control.batching import MAX_BATCH
 from brickwork.control.promises import Promise, is_due
@@ -91,8 +90,8 @@ def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
     companies, size = [], 1
     while True:
         batches = {name: _batch(turn, task, size) for name, task in tasks.items()}
-        paths_s = remaining_s(request.facts.plan, lambda task: batches[task.name][1])  # noqa: B023 - used at once
-        device_s = sum(seconds / count for count, seconds in batches.values())
+        paths_s = request.facts.paths_s({name: seconds for name, (_, seconds) in batches.items()})
+        device_s = sum([seconds / count for count, seconds in batches.values()])
         companies.append(Company(max(paths_s.values(), default=0.0), device_s / share_s if share_s else 1.0))
         if size >= largest or 2.0 * companies[-1].path_s > left_s:
             return companies
@@ -101,6 +100,5 @@ def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
 
 def _batch(turn: Turn, task: TaskRecord, size: int) -> tuple[int, float]:
     """How many such tasks would run together when there are `size`, and for how many seconds."""
-    limit = 1 if task.group[2] else turn.estimate.limit(turn.device, task.program.id, task.shape, task.works)
-    count = min(size, limit)
+    count = min(size, task.limit)
     return count, turn.estimate.equal_batch_s(turn.device, task.works, count)

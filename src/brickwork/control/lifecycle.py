@@ -1,6 +1,7 @@
 """What goes with a transition of a task: counters, the ready queue, the story."""
 
 from brickwork.control.records import TaskRecord
+from brickwork.control.story import Moved
 from brickwork.control.tasks import QUEUED, RUNNING, TABLE, TERMINAL, InvalidTransition, TaskState, Trigger
 from brickwork.control.turn import Turn
 
@@ -15,7 +16,7 @@ def move(turn: Turn, task: TaskRecord, trigger: Trigger, reason: str = "") -> No
     if after is None:
         raise InvalidTransition(task.id, before, trigger, state.story.of(request.id))
     task.state = after
-    turn.tell(request.id, f"{task.id} {before} -> {after}: {reason or trigger}")
+    state.story.tell(turn.now_s, request.id, Moved(task.id, before, after, reason or trigger, turn.event))
     if before is TaskState.READY:
         state.ready.remove(task)
     if before in QUEUED and after not in QUEUED:

@@ -56,7 +56,7 @@ class Control:
 
         now_s     driver's clock, seconds; never less than in an earlier call
         """
-        turn = Turn(self.state, self._estimate, self._policies, now_s, self._device(), _words(event))
+        turn = Turn(self.state, self._estimate, self._policies, now_s, self.state.common_device, _words(event))
         self.state.ready.unpark_due(now_s)
         match event:
             case RequestArrived():
@@ -99,10 +99,6 @@ class Control:
                 del self._plans[next(iter(self._plans))]
             known = self._plans[plan.id, plan.workflow] = self._policies.share(plan)
         return known
-
-    def _device(self) -> str:
-        devices = self.state.devices
-        return min(devices, key=lambda device: (-devices[device], device), default="")
 
 
 def _join(turn: Turn, event: ExecutorJoined) -> None:

@@ -39,12 +39,14 @@ class TaskRecord:
     request: "RequestRecord"
     plan: PlanTask
     program: Program
+    group: GroupKey  # where it is while it is READY
     needs: Needs  # of the program
     works: tuple[ConcreteWork, ...]
     shape: str  # shape_key of the task
     rank: Rank
     path_s: float  # critical path from its start, or its checkpoint, to the end of its request, every task alone
     lone_s: float  # seconds of it alone on one device, from its start or its checkpoint
+    limit: int  # such tasks that are worth running together; 1 when it has to be alone
     share_s: float  # device seconds it is expected to cost when it shares batches
     missing: int  # tasks of plan.after that are not done
     state: TaskState = TaskState.WAITING
@@ -67,10 +69,10 @@ class TaskRecord:
         """Steps of its loop that are left; 0 without a loop."""
         return max((work.trips for work in self.works if work.is_step), default=0)
 
-    @property
-    def group(self) -> GroupKey:
-        lane = self.id if self.is_alone else "alone" if self.request.request.slo.deterministic else ""
-        return (self.program.id, self.shape, lane)
+    def set_alone(self) -> None:
+        """It must not share a batch any more. For a task that is not READY."""
+        self.is_alone = True
+        self.group = (self.program.id, self.shape, self.id)
 
 
 @dataclass(slots=True, eq=False)

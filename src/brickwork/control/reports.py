@@ -147,7 +147,8 @@ def _end_badly(turn: Turn, batch: BatchRecord, task: TaskRecord, error: str, los
     if isinstance(verdict, GiveUp):
         return give_up(turn, task, f"Task {task.plan.name} of request {task.request.id} failed: {verdict.error}")
     task.attempt += 1
-    task.is_alone = task.is_alone or verdict.alone
+    if verdict.alone:
+        task.set_alone()
     task.avoid = batch.executor if verdict.elsewhere else None
     task.rank = (task.rank[0] + verdict.later_s, *task.rank[1:])
     move(turn, task, Trigger.RETRY, verdict.reason)

@@ -77,6 +77,7 @@ class State:
         self.joinable: dict[GroupKey, dict[BatchId, None]] = {}  # batches that take further rows, by group
         self.largest_seen_bytes = 0  # largest budget of any executor so far
         self.devices: dict[str, int] = {}  # device -> executors that have it
+        self.common_device = ""  # the one that most executors have; of equals the first by name
 
         self.demand = Demand()  # share_s of tasks waiting or ready, by rank
         self.free_at_sum_s = 0.0  # sum of free_at_s over the busy executors
@@ -165,6 +166,7 @@ class State:
     def add_executor(self, executor: ExecutorRecord) -> None:
         self.executors[executor.id] = executor
         self.devices[executor.device] = self.devices.get(executor.device, 0) + 1
+        self._find_common_device()
         self.largest_seen_bytes = max(self.largest_seen_bytes, executor.memory_bytes)
         self.by_budget.add((-executor.memory_bytes, executor.id))
         self._index(executor)
@@ -178,8 +180,12 @@ class State:
         self.devices[executor.device] -= 1
         if self.devices[executor.device] == 0:
             del self.devices[executor.device]
+        self._find_common_device()
         del self.executors[executor.id]
         _remember(self.gone, executor.id, None)
+
+    def _find_common_device(self) -> None:
+        self.common_device = min(self.devices, key=lambda device: (-self.devices[device], device), default="")
 
     def add_replica(self, executor: ExecutorRecord, model: ModelSpec, now_s: float) -> None:
         self._unindex(executor)

@@ -1,10 +1,11 @@
 """What happened to each request and why, in a bounded ring.
 
-Lines are kept as they come (an action, or a sentence) and written out only when somebody asks, since telling must
-cost little on every event and reading happens after something went wrong.
+Lines are kept as they come (an action, a transition, or a sentence) and written out only when somebody asks, since
+telling must cost little on every event and reading happens after something went wrong.
 """
 
 from collections import deque
+from typing import NamedTuple
 
 from brickwork.control.actions import (
     Accept,
@@ -19,19 +20,34 @@ from brickwork.control.actions import (
     Unload,
     Yield,
 )
-from brickwork.core.ids import RequestId
+from brickwork.control.tasks import TaskState
+from brickwork.core.ids import RequestId, TaskId
 
 MAX_LINES = 20_000
 """Lines kept over all requests: some 1,000 requests of three tasks, a few MB."""
+
+
+class Moved(NamedTuple):
+    """A task took a transition."""
+
+    task: TaskId
+    before: TaskState
+    after: TaskState
+    reason: str
+    event: str
+
+
+Told = Action | Moved | str
+"""What a line is made of."""
 
 
 class Story:
     """A ring of (time, request, what happened)."""
 
     def __init__(self, max_lines: int = MAX_LINES):
-        self._lines: deque[tuple[float, RequestId, Action | str]] = deque(maxlen=max_lines)
+        self._lines: deque[tuple[float, RequestId, Told]] = deque(maxlen=max_lines)
 
-    def tell(self, now_s: float, request_id: RequestId, what: Action | str) -> None:
+    def tell(self, now_s: float, request_id: RequestId, what: Told) -> None:
         self._lines.append((now_s, request_id, what))
 
     def of(self, request_id: RequestId) -> list[str]:
@@ -39,10 +55,12 @@ class Story:
         return [f"{now_s:.6f} {written(what)}" for now_s, about, what in self._lines if about == request_id]
 
 
-def written(what: Action | str) -> str:
-    """One line for one action or sentence."""
+def written(what: Told) -> str:
+    """One line for one action, transition or sentence."""
     if isinstance(what, str):
         return what
+    if isinstance(what, Moved):
+        return f"{what.task} {what.before} -> {what.after}: {what.reason} <- {what.event}"
     return f"{type(what).__name__} {_detail(what)} <- {what.cause}"
 
 

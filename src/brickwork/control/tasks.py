@@ -21,6 +21,8 @@ class TaskState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    __hash__ = str.__hash__  # Enum's is written in Python; the table is looked up at every transition
+
 
 class Trigger(StrEnum):
     """Why a task changes its state."""
@@ -34,6 +36,8 @@ class Trigger(StrEnum):
     STOP = "not wanted, running"
     CANCEL = "not wanted"
     END = "executor let go"
+
+    __hash__ = str.__hash__
 
 
 TABLE: dict[tuple[TaskState, Trigger], TaskState] = {

@@ -12,10 +12,10 @@ from brickwork.compiler.instance import (
     ConcreteWork,
     concrete,
     program_of,
-    remaining_s,
     resolve,
     result_specs,
     shape_key,
+    sizing,
     task_work,
 )
 from brickwork.compiler.pipeline import NAMES
@@ -40,6 +40,10 @@ def task(plan: Plan, name: str) -> PlanTask:
 def scalars(plan: Plan, **values: object) -> dict[str, Scalar]:
     image = {"image": "cat.png"} if any(input_.type.is_tensor for input_ in plan.inputs) else {}
     return resolve(plan, validate(plan.inputs, {"prompt": "a red circle"} | image | values))
+
+
+def sized(plan: Plan, values: dict[str, Scalar]) -> list[tuple[object, str]]:
+    return [(task_work(plan, task, values), shape_key(plan, task, values)) for task in plan.tasks]
 
 
 def test_tasks_of_text_to_image(plans: dict[str, Plan]) -> None:
@@ -106,14 +110,13 @@ def test_a_shape_key_tells_what_may_not_share_a_batch(plans: dict[str, Plan]) ->
     assert shape_key(plan, task(plan, "clip"), scalars(plan)) == "", "a text encoder's shapes are fixed"
 
 
-def test_the_critical_path_in_seconds(plans: dict[str, Plan]) -> None:
+def test_what_sizes_a_request_is_known_beforehand(plans: dict[str, Plan]) -> None:
     plan = plans["text_to_image"]
-    seconds = {"clip": 1.0, "t5": 3.0, "denoise": 10.0, "decode": 2.0}
-    left = remaining_s(plan, lambda task: seconds.get(task.name, 0.5))
-    assert left == {
-        "clip": 13.0, "clip_2": 12.5, "t5": 15.0, "clip_3": 12.5, "clip_4": 12.5, "t5_2": 12.5,
-        "denoise": 12.0, "decode": 2.0,
-    }  # fmt: skip
+    names = sizing(plan)
+    like = scalars(plan)
+    for other in (scalars(plan, prompt="a blue square", seed=7), scalars(plan, steps=9), scalars(plan, guidance=0.0)):
+        equal = [like[name] for name in names] == [other[name] for name in names]
+        assert equal == (sized(plan, like) == sized(plan, other))
 
 
 def test_without_passes_every_node_is_a_task(tiny_sd3: Path) -> None:

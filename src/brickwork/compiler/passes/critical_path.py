@@ -18,8 +18,8 @@ after
     task mix: mix
 
 `encode` goes before `clip`: two tasks wait behind it, behind `clip` only one. Among equals the author's order stays.
-Lengths are counted in tasks here. In seconds they depend on the request and the device, so control asks
-`compiler.instance.remaining_s` for them.
+Lengths are counted in tasks here. In seconds they depend on the request and the device, so control works
+them out for each request (`control.facts`).
 """
 
 from __future__ import annotations
