@@ -1,8 +1,9 @@
-"""Loads the models of the group that goes next on a busy executor, while the executor works.
+"""Loads the models of groups that go next on a busy executor, while the executor works.
 
 Executors load beside what they run, so the load costs nobody anything while there is room. Room is made only by models
 that no task waits for before this group's does: not by what the running batch needs, nor by what is still on its way.
-One group is loaded for at a time; who comes after it is looked at when its models are there.
+One group is loaded for at a time; who comes after it is looked at when its models are there. Further replicas of what
+is somewhere are the autoscaler's.
 
     executor   [ batch 1 on A ............... ][ batch 2 on B ...
     loads           [ unload D, load B ]            [ unload A, load C ]
@@ -19,32 +20,43 @@ from brickwork.control.turn import Turn
 from brickwork.core.ids import ExecutorId
 from brickwork.core.model import ModelSpec
 
+MAX_LOOKED_AT = 4
+"""Groups, the most urgent first, among which one is looked for that lacks a model: a load takes a few batches' time."""
+
 
 def look_ahead(turn: Turn) -> None:
-    """All executors are busy, and a batch or a load has just changed what they will be free for: see what is next."""
-    group = turn.state.ready.first()
-    if turn.looks_ahead and group is not None:
-        head = turn.state.ready.head(group)
+    """All executors are busy, and a batch or a load has just changed what they are free for: see who is next."""
+    state = turn.state
+    for group in state.ready.foremost(MAX_LOOKED_AT) if turn.looks_ahead else ():
+        if all(state.replicas(model) for model in group.models):
+            continue
+        head = state.ready.head(group)
         if (chosen := turn.policies.place(spots(turn, group, head))) is not None:
             load_ahead(turn, head, chosen.executor)
+        return
 
 
-def load_ahead(turn: Turn, head: TaskRecord, executor_id: ExecutorId) -> None:
-    """Order what the group of `head` lacks on the busy executor that it waits for, if it has room beside its batch."""
+def load_ahead(turn: Turn, head: TaskRecord, executor_id: ExecutorId) -> bool:
+    """Order what the group of `head` lacks on the busy executor that it waits for, if it has room beside its batch.
+
+    returns    whether models of the group are on their way there
+    """
     executor = turn.state.executors[executor_id]
     lacking = [model for model in head.needs.models if model.id not in executor.replicas]
-    if not lacking or executor.batch is None or not all(replica.is_loaded for replica in executor.replicas.values()):
-        return
+    loading = {model for model, replica in executor.replicas.items() if not replica.is_loaded}
+    if not lacking or loading:
+        return not loading.isdisjoint(head.program.models)
     missing_bytes = sum(model.weight_bytes for model in lacking) - executor.free_bytes
     leaving = turn.policies.unload(list(_spare(turn, head, executor)), missing_bytes) if missing_bytes > 0 else ()
     if leaving is None:
-        return
+        return False
     reason = turn.why(f"{head.id} goes next on {executor.id}")
     for model in leaving:
         turn.order(Unload(executor.id, model, reason), head.request.id)
         turn.state.remove_replica(executor, model)
     for spec in lacking:
         _load(turn, executor, spec, head, reason)
+    return True
 
 
 def _spare(turn: Turn, head: TaskRecord, executor: ExecutorRecord) -> Iterator[Resident]:

@@ -73,6 +73,9 @@ def _place(turn: Turn, group: Group) -> None:
     group.homeless_s = None
     if chosen.joins is not None:
         return join(turn, chosen.joins, head)
+    if not chosen.is_idle and load_ahead(turn, head, chosen.executor):
+        loading_s = turn.state.executors[chosen.executor].loading_until_s - turn.now_s
+        return ready.park(group, Park(chosen.executor, chosen.run_s, turn.now_s + max(MIN_LOOK_S, loading_s)))
     slack = slack_s(turn, head)
     is_late = slack is not None and chosen.finish_s > slack
     asked = press(turn, group, chosen.finish_s, nobody_idle=False) if is_late else None
@@ -82,7 +85,6 @@ def _place(turn: Turn, group: Group) -> None:
         _start(turn, group, chosen)
     else:
         ready.park(group, Park(chosen.executor, chosen.run_s, turn.now_s + max(MIN_RECHECK_S, chosen.wait_s)))
-        load_ahead(turn, head, chosen.executor)
 
 
 def _squeeze_in(turn: Turn, group: Group) -> None:
@@ -96,9 +98,10 @@ def _squeeze_in(turn: Turn, group: Group) -> None:
         join(turn, chosen.joins, head)
     if not group.size or chosen is None:
         return
+    if load_ahead(turn, head, chosen.executor):  # nobody has to yield to it before its models are there
+        loading_s = turn.state.executors[chosen.executor].loading_until_s - turn.now_s
+        return ready.look_again(group, turn.now_s + max(MIN_LOOK_S, loading_s))
     asked = press(turn, group, chosen.finish_s, nobody_idle=True)
-    if group is ready.first():
-        load_ahead(turn, head, asked or chosen.executor)
     if asked is None and (slack := slack_s(turn, head)) is not None:
         left_s = slack - chosen.finish_s
         if left_s > 0.0:  # it makes it if all goes as predicted: look again before that is too late

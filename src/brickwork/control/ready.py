@@ -8,7 +8,7 @@ group waits without a bound. Heaps drop outdated entries when they surface; all 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 
 from brickwork.control.records import GroupKey, Rank, TaskRecord
 from brickwork.control.tasks import TaskState
@@ -80,6 +80,10 @@ class ReadyQueue:
                 return group
             heappop(self._order)
         return None
+
+    def foremost(self, count: int) -> list[Group]:
+        """The `count` groups with the most urgent tasks, in order, parked or not."""
+        return nsmallest(count, self.groups.values(), key=lambda group: self.head(group).rank)
 
     def head(self, group: Group) -> TaskRecord:
         while not _is_current(group.heap[0]):
