@@ -1,7 +1,8 @@
 """Goal: on shm nobody at the consumer takes part: while its process is stopped, puts, atomics and records land. And a
 consumer that sleeps is woken, in asyncio too, without anything being read while nothing happens.
 
-Method: a child that owns the inbox and is stopped by SIGSTOP; then an event loop whose inbox is silent, full, or both.
+Method: a child that owns the inbox and is stopped by SIGSTOP; then an event loop whose inbox is silent, full, or both,
+and one whose peer over tcp is stopped.
 """
 
 import asyncio
@@ -14,8 +15,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from brickwork.data.fabric.shm import connect
-from brickwork.data.inbox import Inbox, InboxFull, Shape
+from brickwork.data.inbox import Inbox, InboxFull, Shape, join_remote
 from brickwork.data.inbox.aio import AsyncConsumer, AsyncProducer
+from support.remote import FarEnd
 
 RECORDS = 50
 
@@ -165,3 +167,33 @@ def test_a_silent_slot_wakes_a_sleeping_loop(inbox: Inbox) -> None:
         assert consumer.consumer.counters.skipped == 1
 
     asyncio.run(main())
+
+
+def test_a_stuck_peer_never_holds_the_loop_up(inbox: Inbox) -> None:
+    """1. A peer over tcp is stopped. 2. An append to it waits; the loop and its other inbox go on. 3. The peer goes on,
+    and the record is there."""
+    far, there = FarEnd(), Inbox.create(Shape(slots=64, lanes=2))
+    served = far.serve("tcp", there.region, lease_s=30.0)
+
+    async def main() -> bytes:
+        stuck = AsyncProducer(join_remote(served.connect(timeout_s=120)), remote=True)
+        near, consumer = AsyncProducer(inbox.join()), AsyncConsumer(inbox.consume())
+        await stuck.append(b"before", timeout_s=60)
+        far.stop()
+        waiting = asyncio.create_task(stuck.append(b"through", timeout_s=100))
+        for index in range(200):
+            await near.append(b"%d" % index, timeout_s=60)
+            (message,) = await asyncio.wait_for(consumer.receive(), 60)
+            consumer.acknowledge(message)
+        assert not waiting.done()
+        far.go_on()
+        await asyncio.wait_for(waiting, 100)
+        with there.consume() as reader:
+            payload: bytes = reader.receive(2, timeout_s=60)[-1].payload
+        stuck.close()
+        return payload
+
+    try:
+        assert asyncio.run(main()) == b"through"
+    finally:
+        far.close()
