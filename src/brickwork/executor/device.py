@@ -82,10 +82,12 @@ class DeviceTensors:
     def get(self, lease: Lease) -> torch.Tensor:
         """The device tensor of a leased ticket, in place. Read-only by agreement; valid while the lease lasts.
 
-        raises    StaleHandle when the process that exported it is gone
+        raises    StaleHandle when the process that exported it is gone; BrickworkError when its GPU cannot be seen
         """
+        if lease.handle in self._exports:  # CUDA opens no allocation in the process that exported it
+            return self._exports[lease.handle]
         ticket = msgspec.msgpack.decode(lease.buffer, type=Ticket)
-        index = next(index for index in range(torch.cuda.device_count()) if _uuid(index) == ticket.device)
+        index = _index_of(ticket.device)
         address = self._open(ticket.allocation, index) + ticket.offset
         dtype: torch.dtype = getattr(torch, ticket.dtype)
         spec = TensorSpec(ticket.shape, ticket.dtype)
@@ -109,6 +111,13 @@ class DeviceTensors:
         code = getattr(self._cuda, call)(*arguments)
         if code != CUDA_SUCCESS:
             raise StaleHandle(f"{call} failed with CUDA error {code}: the exporting process may be gone.")
+
+
+def _index_of(uuid: str) -> int:
+    for index in range(torch.cuda.device_count()):
+        if _uuid(index) == uuid:
+            return index
+    raise BrickworkError(f"The tensor lies on the GPU {uuid}, which this process cannot see (CUDA_VISIBLE_DEVICES).")
 
 
 def _uuid(index: int) -> str:

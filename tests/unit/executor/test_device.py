@@ -37,6 +37,8 @@ def test_another_process_reads_in_place(dtype: torch.dtype) -> None:
     devices = DeviceTensors(keeper.store)
     whole = torch.arange(24, dtype=dtype, device="cuda").reshape(4, 6)
     handle = devices.put(whole[1:3])
+    with keeper.store.get(handle) as lease:
+        assert torch.equal(devices.get(lease), whole[1:3])  # by who put it, too
     command = [sys.executable, "-c", READER, str(keeper.fd), str(keeper.next_holder())]
     read = subprocess.run(
         [*command, msgspec.json.encode(handle).decode()],
