@@ -1,52 +1,44 @@
-"""Policy: how many executors should hold a model?
+"""Policy: what is a replica of a model worth? Models are loaded ahead of need, and leave, by this.
 
-As many as its load keeps busy: device seconds wanted per second (a moving average over arrivals), and the backlog, to
-be worked off within BACKLOG_S. More replicas are ordered at once, since a burst does not wait; fewer only after the
-need has been lower for a while, since load comes back. A model that nobody asked for in KEEP_S seconds goes from
-everywhere. Which executors gain or lose a replica is decided in `scaling.py`; what has to leave an executor when
-memory is short, in `residency.py`, where surplus replicas go first.
+It is worth the requests per second that would be lost without it. The n-th replica is missed by the requests that come
+while n are needed: they would have to wait for a load. A load of 2.7 s loses a request that can wait for 2 s, and takes
+from one that can wait for 24 s little more than a tenth of that: this share is the request's *risk*. So a model that
+loads sooner than its requests have to begin may leave when others need the room; one that does not is there before its
+burst comes. Bursts larger than those that were seen come too: as often as they are rare, one that needs twice as many
+replicas half as often.
 
-    0.5 requests/s x 1.6 device seconds = 0.8 busy devices; at 80 % utilisation one replica; with 12 s of ready work 4
+    FLUX-schnell, a request in 4 s (risk 1), of late never more than two replicas needed at once, each request 0.4:
+    seen 0.25/s needed one, 0.05/s needed two; the first replica is worth 0.25 + 0.1 x 0.25 x 0.4 = 0.26, the second
+    0.05 + 0.005 = 0.055, the fifth 0.002 requests per second
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
-UTILISATION = 0.8
-"""Share of a replica's time that load may fill; beyond it queues grow faster than load."""
+BURSTS = 0.1
+"""How often a burst is larger than those that were seen: one in ten, were one replica enough for all that were seen."""
 
-BACKLOG_S = 4.0
-"""Within so many seconds ready work should be done: about two image requests."""
-
-COOL_DOWN_S = 30.0
-"""A target falls only when no higher one was wanted for so long: several times a load of the largest models."""
+MIN_GAIN = 2.0
+"""A model is loaded ahead of need where it is worth so many times what has to leave, since a load costs something."""
 
 KEEP_S = 600.0
 """Replicas of a model are kept so long after its last use."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelLoad:
-    """What is asked of one model."""
+class Need:
+    """What is known of the need for one model. Requests and replicas count by the risk of the request."""
 
-    rate: float  # device seconds wanted per second, moving average
-    backlog_s: float  # device seconds of its ready tasks
-    target: int  # replicas wanted until now
-    lower_for_s: float  # since when less than `target` would do, seconds
-    unused_s: float  # since its last use, seconds
-    max_replicas: int  # executors that could hold it
+    seen: Sequence[float] = ()  # per second, requests that came while at least 1, 2 ... replicas were needed
+    single: float = 0.0  # per second, replicas that requests need, each alone
 
 
-def replicas_by_load(load: ModelLoad) -> int:
-    """Replicas that the model should have: 0..max_replicas."""
-    if load.backlog_s == 0.0 and load.unused_s >= KEEP_S:
-        return 0
-    need = min(load.max_replicas, ceil(load.rate / UTILISATION + load.backlog_s / BACKLOG_S))
-    if need >= load.target or load.lower_for_s >= COOL_DOWN_S:
-        return need
-    return load.target
+def worth_by_need(need: Need, replica: int) -> float:
+    """Requests per second that would be lost without the `replica`-th replica, counted from 1."""
+    seen = need.seen[replica - 1] if replica <= len(need.seen) else 0.0
+    return seen + BURSTS * need.single / replica
 
 
-def replicas_on_demand(load: ModelLoad) -> int:
-    """No target: models are loaded when a batch needs them, and leave when memory is short."""
-    return 0
+def worth_nothing(need: Need, replica: int) -> float:
+    """Nothing: models are loaded when a batch needs them, and leave by age. For comparison."""
+    return 0.0

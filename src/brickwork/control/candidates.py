@@ -12,10 +12,11 @@ from math import ceil
 
 from brickwork.control.batching import BatchView
 from brickwork.control.memory import need_bytes, unloads
-from brickwork.control.placement import Spot
+from brickwork.control.placement import LOST_S, Spot
 from brickwork.control.ready import Group
 from brickwork.control.records import BatchRecord, ExecutorRecord, TaskRecord
 from brickwork.control.turn import Turn
+from brickwork.control.worth import worth_on
 from brickwork.core.ids import BatchId, ExecutorId
 
 MAX_JOINS = 2
@@ -144,6 +145,7 @@ def _spot(
         record = turn.state.models[model_id]
         if record.demand and record.replicas == 1:  # somebody wants it and nobody else has it
             displaced_s += estimate.load_s(device, executor.replicas[model_id].model)
+        displaced_s += LOST_S * worth_on(turn, executor, model_id)
     loading_s = max(0.0, executor.loading_until_s - turn.now_s)
     if is_idle:
         wait_s = 0.0 if loading_s and _is_ready(task, executor) else loading_s

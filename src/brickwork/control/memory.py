@@ -5,6 +5,7 @@ from collections.abc import Container
 from brickwork.control.records import ExecutorRecord, TaskRecord
 from brickwork.control.residency import Resident
 from brickwork.control.turn import Turn
+from brickwork.control.worth import worth_on
 from brickwork.core.ids import ModelId
 
 
@@ -40,8 +41,11 @@ def unloads(turn: Turn, task: TaskRecord, executor: ExecutorRecord, need_bytes: 
 
 def residents(turn: Turn, executor: ExecutorRecord, needed: Container[ModelId]) -> list[Resident]:
     """The models of an executor, without those that are needed there."""
-    return [
-        Resident(model, replica.model.weight_bytes, replica.used_s, record.demand, record.replicas)
-        for model, replica in executor.replicas.items()
-        if model not in needed and (record := turn.state.models[model])
-    ]
+    found = []
+    for model, replica in executor.replicas.items():
+        if model not in needed:
+            record = turn.state.models[model]
+            needed_s = record.queued.first(1)[0][0] if record.replicas == 1 and len(record.queued) else None
+            size, used_s = replica.model.weight_bytes, replica.used_s
+            found.append(Resident(model, size, used_s, worth_on(turn, executor, model), needed_s))
+    return found

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 from brickwork.core.ids import BatchId, ExecutorId
 
+LOST_S = 3000.0
+"""What one request a second that would be lost weighs, in seconds of waiting: ten for each, while it is remembered that
+what was unloaded is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spot:
@@ -23,7 +27,7 @@ class Spot:
     load_s: float  # models that it lacks
     transfer_s: float  # inputs that lie on another host
     run_s: float  # the batch itself
-    displaced_s: float  # what others lose: loads of what has to be unloaded and is wanted; steps that get longer
+    displaced_s: float  # what others lose: by what has to be unloaded, wanted now or later; by steps that get longer
     joins: BatchId | None = None  # the running batch that it would join there; None: it starts one
 
     @property

@@ -14,14 +14,14 @@ from typing import Any
 
 from brickwork.compiler.plan import Plan
 from brickwork.control.admission import Admitted, Arrival, Refused, admit_all, admit_by_predicted_finish
-from brickwork.control.autoscaling import ModelLoad, replicas_by_load, replicas_on_demand
+from brickwork.control.autoscaling import Need, worth_by_need, worth_nothing
 from brickwork.control.batching import BatchView, size_by_deadline, size_one
 from brickwork.control.fairness import TenantView, lead_by_weight, lead_none
 from brickwork.control.parallelism import SpreadView, spread_by_least_device_time, spread_never
 from brickwork.control.placement import Spot, place_by_least_finish
 from brickwork.control.preemption import UrgentView, Victim, preempt_by_laxity, preempt_never
 from brickwork.control.records import Rank
-from brickwork.control.residency import Resident, unload_by_reuse
+from brickwork.control.residency import Resident, unload_by_age, unload_by_worth
 from brickwork.control.retry import Again, BadEnd, GiveUp, retry_within_bounds
 from brickwork.control.scheduling import rank_by_arrival, rank_by_laxity
 from brickwork.control.sharing import share_by_identity, share_nothing
@@ -39,8 +39,8 @@ class Policies:
     place: Callable[[Sequence[Spot]], Spot | None] = place_by_least_finish
     spread: Callable[[SpreadView], Layout] = spread_by_least_device_time
     preempt: Callable[[UrgentView], Victim | None] = preempt_by_laxity
-    replicas: Callable[[ModelLoad], int] = replicas_by_load
-    unload: Callable[[Sequence[Resident], int], tuple[ModelId, ...] | None] = unload_by_reuse
+    worth: Callable[[Need, int], float] = worth_by_need
+    unload: Callable[[Sequence[Resident], int], tuple[ModelId, ...] | None] = unload_by_worth
     retry: Callable[[BadEnd], Again | GiveUp] = retry_within_bounds
 
 
@@ -53,8 +53,8 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Callable[..., Any]]]] = {
     "placement": ("place", {"least-finish": place_by_least_finish}),
     "parallelism": ("spread", {"least-device-time": spread_by_least_device_time, "none": spread_never}),
     "preemption": ("preempt", {"laxity": preempt_by_laxity, "none": preempt_never}),
-    "autoscaling": ("replicas", {"load": replicas_by_load, "none": replicas_on_demand}),
-    "residency": ("unload", {"reuse": unload_by_reuse}),
+    "autoscaling": ("worth", {"need": worth_by_need, "none": worth_nothing}),
+    "residency": ("unload", {"worth": unload_by_worth, "lru": unload_by_age}),
     "retry": ("retry", {"bounds": retry_within_bounds}),
 }
 """Decision -> (field of Policies, name -> function). The first name of each is the shipped one."""

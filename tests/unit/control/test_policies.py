@@ -22,7 +22,7 @@ from brickwork.control.admission import (
 )
 from brickwork.control.batching import MAX_BATCH, BatchView, batch_limit, size_by_deadline
 from brickwork.control.placement import Spot, place_by_least_finish
-from brickwork.control.residency import Resident, unload_by_reuse
+from brickwork.control.residency import Resident, unload_by_age, unload_by_worth
 from brickwork.control.retry import FAILED_ALONE, LOST_ALONE, Again, BadEnd, GiveUp, retry_within_bounds
 from brickwork.control.scheduling import SOFT_WAIT_S, rank_by_laxity, soft_deadline_s
 from brickwork.core.ids import ExecutorId, ModelId
@@ -222,26 +222,35 @@ class TestPlacement:
 
 
 class TestResidency:
-    def resident(self, name: str, size: int, used_s: float, demand: int = 0, replicas: int = 1) -> Resident:
-        return Resident(ModelId(name), size, used_s, demand, replicas)
+    def resident(
+        self, name: str, size: int, used_s: float, worth: float = 0.0, needed_s: float | None = None
+    ) -> Resident:
+        return Resident(ModelId(name), size, used_s, worth, needed_s)
 
-    def test_unwanted_go_first_then_copies_then_the_least_recently_used(self) -> None:
+    def test_what_is_worth_least_goes_first_and_what_is_needed_soonest_last(self) -> None:
         residents = [
-            self.resident("only", 10, used_s=1.0, demand=2),
-            self.resident("copy", 10, used_s=3.0, demand=2, replicas=2),
-            self.resident("idle-new", 10, used_s=9.0),
-            self.resident("idle-old", 10, used_s=2.0),
+            self.resident("now", 10, used_s=1.0, needed_s=3.0),
+            self.resident("soon", 10, used_s=1.0, needed_s=30.0),
+            self.resident("likely", 10, used_s=1.0, worth=0.2),
+            self.resident("new", 10, used_s=9.0),
+            self.resident("old", 10, used_s=2.0),
         ]
-        assert unload_by_reuse(residents, 35) == ("idle-old", "idle-new", "copy", "only")
-        assert unload_by_reuse(residents, 15) == ("idle-old", "idle-new")
+        assert unload_by_worth(residents, 50) == ("old", "new", "likely", "soon", "now")
+        assert unload_by_worth(residents, 15) == ("old", "new")
+        assert unload_by_age(residents, 10) == ("likely",)
+
+    def test_worth_counts_by_size(self) -> None:
+        """Two small models that are worth less each, and more together, stay for a large one."""
+        residents = [self.resident("a", 10, 1.0, 0.3), self.resident("b", 10, 1.0, 0.3)]
+        assert unload_by_worth([*residents, self.resident("large", 20, 2.0, 0.5)], 20) == ("large",)
 
     def test_nothing_goes_needlessly(self) -> None:
         residents = [self.resident("small", 10, 1.0), self.resident("large", 90, 2.0)]
-        assert unload_by_reuse(residents, 80) == ("large",)
-        assert unload_by_reuse(residents, 0) == ()
+        assert unload_by_worth(residents, 80) == ("large",)
+        assert unload_by_worth(residents, 0) == ()
 
     def test_too_little_in_all_is_no_answer(self) -> None:
-        assert unload_by_reuse([self.resident("a", 10, 1.0)], 11) is None
+        assert unload_by_worth([self.resident("a", 10, 1.0)], 11) is None
 
 
 class TestRetry:

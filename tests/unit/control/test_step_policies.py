@@ -1,4 +1,4 @@
-"""Goal: the policies of step boundaries, spreading, scaling and fairness decide as their docstrings say, and every one
+"""Goal: the policies of step boundaries, spreading and fairness decide as their docstrings say, and every one
 is found by its name.
 
 Method: each is a pure function of a small view, so every test is a handful of numbers and the one answer.
@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brickwork.control.autoscaling import COOL_DOWN_S, KEEP_S, ModelLoad, replicas_by_load
 from brickwork.control.fairness import MAX_LEAD_S, PRIORITY_S, Tenant, lead_by_weight
 from brickwork.control.pace import Pace
 from brickwork.control.parallelism import MIN_EFFICIENCY, Choice, SpreadView, spread_by_least_device_time
@@ -75,24 +74,6 @@ class TestPreemption:
     def test_a_short_task_is_let_through(self) -> None:
         short = victim("e1", 9.0, delay_s=0.02, finish_s=0.1)
         assert preempt_by_laxity(UrgentView(None, 24.0, [short])) == short
-
-
-def load(rate: float = 0.0, backlog_s: float = 0.0, target: int = 0, lower_for_s: float = 0.0) -> ModelLoad:
-    return ModelLoad(rate, backlog_s, target, lower_for_s, unused_s=0.0, max_replicas=10)
-
-
-class TestAutoscaling:
-    def test_rate_and_backlog_add_up(self) -> None:
-        assert replicas_by_load(load(rate=0.8)) == 1
-        assert replicas_by_load(load(rate=0.8, backlog_s=12.0)) == 4
-
-    def test_fewer_only_after_the_cool_down(self) -> None:
-        assert replicas_by_load(load(rate=0.8, target=5, lower_for_s=COOL_DOWN_S - 1)) == 5
-        assert replicas_by_load(load(rate=0.8, target=5, lower_for_s=COOL_DOWN_S)) == 1
-
-    def test_no_more_than_there_are_executors_and_none_for_the_forgotten(self) -> None:
-        assert replicas_by_load(load(rate=100.0)) == 10
-        assert replicas_by_load(ModelLoad(0.1, 0.0, 1, 0.0, unused_s=KEEP_S, max_replicas=10)) == 0
 
 
 class TestFairness:
