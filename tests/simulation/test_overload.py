@@ -10,15 +10,18 @@ from dataclasses import replace
 
 import pytest
 
+from brickwork.control.admission import STALE_S
 from brickwork.control.machine import Control
 from brickwork.core.request import Outcome
 from brickwork.sim.cluster import Cluster, Slot
+from brickwork.sim.faults import Slowdown
 from brickwork.sim.workload import Arrival, poisson
 from support.overload import WARM_S, capacity_per_s, cycle_s, overload
 from support.plans import MIB, chain, profile, request
 from support.scenes import kind
 
 SEEDS = range(5)
+SLOW_S = 40.0
 
 
 @pytest.mark.parametrize("slo_scale", [2.0, 3.0, 10.0])
@@ -53,6 +56,30 @@ def test_nothing_is_held_for_clients_who_never_return(seed: int) -> None:
     assert figures.kept < 0.05
     assert figures.accepted_per_s >= 0.9 * figures.capacity_per_s
     assert figures.attainment >= 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_devices_that_were_slow_for_a_while_are_tried_again(seed: int) -> None:
+    """Slow devices make every deadline hopeless, so nothing runs that could show that they are fast again.
+
+    Twenty of best effort teach how slow they are; then only requests with a deadline come.
+    """
+    asked = kind(chain(), 8, deadline_s=3.0 * cycle_s(1, 8))
+    cluster = Cluster(Control(profile()), profile(), seed=seed, checks=True)
+    for number in range(2):
+        cluster.add(Slot(f"e{number}", 8 * MIB))
+        cluster.submit(Arrival(0.5 + 0.01 * number, request(f"w-{number}", steps=8), chain()))
+        cluster.schedule(Slowdown(WARM_S, f"e{number}", factor=20.0, for_s=SLOW_S))
+        for k in range(10):
+            cluster.submit(Arrival(WARM_S + k, request(f"w-{number}-{k}", steps=8), chain()))
+    for arrival in poisson([asked], 4.0, 240, seed):
+        cluster.submit(replace(arrival, time_s=arrival.time_s + WARM_S + SLOW_S / 2))
+    runs = [run for name, run in cluster.run().runs.items() if not name.startswith("w-")]
+    refused = [run for run in runs if run.outcome is Outcome.REJECTED and run.arrived_s < WARM_S + SLOW_S]
+    assert len(refused) > 10, "they were never slow"
+    later = [run for run in runs if run.arrived_s > WARM_S + SLOW_S + 2.5 * STALE_S]
+    assert len(later) > 30
+    assert sum(run.is_attained for run in later) >= 0.9 * len(later)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

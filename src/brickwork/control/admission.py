@@ -37,6 +37,11 @@ IDLE = 4.0
 nothing to do, and those who were told to come may not."""
 
 
+STALE_S = 10.0
+"""After so long without work, what was measured before is no reason any more to refuse what the profile has in time:
+while all are refused nothing runs, and it would never be known that devices are fast again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Company:
     """What becomes of a request when it and those before it run in batches of one size."""
@@ -61,6 +66,8 @@ class Arrival:
     arrived_s: float  # when it reached the server
     deadline_s: float | None  # on control's clock
     fastest_s: float  # its critical path, every task on as many devices as help
+    profiled_s: float  # its critical path by the profile alone, where `fastest_s` is more than it is given
+    quiet_s: float  # since times were last measured
     companies: Sequence[Company]  # by size of batches; the first is of one
     load_s: float  # loading of its models that no executor holds
     start_s: float  # when it has to start
@@ -112,8 +119,7 @@ def admit_by_predicted_finish(arrival: Arrival) -> Admitted | Refused:
     if fits or IDLE * _wait_s(arrival, company, 0.0) <= slack_s:
         return admit_all(arrival)
     if arrival.arrived_s + arrival.fastest_s > arrival.deadline_s:
-        takes = f"the request alone takes {arrival.fastest_s:.3f} s"
-        return Refused(f"The deadline cannot be met: {takes}; give it more time.", None)
+        return _hopeless(arrival, arrival.deadline_s)
     retry_s = _retry_s(arrival, company, slack_s / longer)
     return Refused(f"The deadline cannot be met by now; come back in {retry_s:.3f} s.", retry_s)
 
@@ -124,6 +130,15 @@ def admit_all(arrival: Arrival) -> Admitted | Refused:
     company = _company(arrival, left_s - arrival.load_s)
     wait_s = _wait_s(arrival, company, 0.0)
     return Admitted(arrival.now_s + arrival.load_s + wait_s + company.path_s, wait_s)
+
+
+def _hopeless(arrival: Arrival, deadline_s: float) -> Refused:
+    """The request alone takes too long, by what was measured; devices may be slow for the time being only."""
+    takes = f"the request alone takes {arrival.fastest_s:.3f} s"
+    if arrival.arrived_s + arrival.profiled_s > deadline_s:
+        return Refused(f"The deadline cannot be met: {takes}; give it more time.", None)
+    retry_s = max(_one_request_s(arrival), STALE_S - arrival.quiet_s)
+    return Refused(f"The deadline cannot be met while devices are so slow: {takes} now.", retry_s)
 
 
 def _company(arrival: Arrival, left_s: float) -> Company:

@@ -2,7 +2,7 @@
 
 from math import ceil, inf
 
-from brickwork.control.admission import Admitted, Arrival, Company, Later, Refused
+from brickwork.control.admission import STALE_S, Admitted, Arrival, Company, Later, Refused
 from brickwork.control.batching import MAX_BATCH
 from brickwork.control.promises import Promise, is_due
 from brickwork.control.records import Rank, RequestRecord, TaskRecord
@@ -24,6 +24,13 @@ def judge(turn: Turn, request: RequestRecord, promise: Promise | None) -> Admitt
     return turn.policies.admit(_arrival(turn, request, promise))
 
 
+def is_outdated(turn: Turn, request: RequestRecord) -> bool:
+    """Whether the request looks hopeless only by what was measured long ago."""
+    given_s, state = request.due_s - request.arrived_s, turn.state
+    is_quiet = not state.requests and turn.now_s - state.measured_s >= STALE_S
+    return request.has_deadline and is_quiet and request.fastest_s > given_s >= _profiled_s(turn, request)
+
+
 def learn_wait(turn: Turn, request: RequestRecord, outcome: Outcome) -> None:
     """Take in whether a request with a deadline that had to wait was in time."""
     ended = outcome in (Outcome.SUCCEEDED, Outcome.EXPIRED) and request.request.slo.deadline_s is not None
@@ -34,12 +41,14 @@ def learn_wait(turn: Turn, request: RequestRecord, outcome: Outcome) -> None:
 def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arrival:
     state, promises = turn.state, turn.state.promises
     nowhere = [model for model in request.facts.models.values() if not state.replicas(model.id)]
-    rank = min((task.rank for task in request.tasks.values()), default=(turn.now_s, 0, 0))
+    rank = turn.policies.rank(request.rank_due_s, request.path_s, request.path_s, request.number, 0)
     return Arrival(
         now_s=turn.now_s,
         arrived_s=request.arrived_s,
         deadline_s=request.due_s if request.has_deadline else None,
         fastest_s=request.fastest_s,
+        profiled_s=_profiled_s(turn, request) if request.fastest_s > request.due_s - request.arrived_s else 0.0,
+        quiet_s=turn.now_s - state.measured_s,
         companies=_companies(turn, request),
         load_s=sum(turn.estimate.load_s(turn.device, model) for model in nowhere),
         start_s=rank[0],
@@ -70,6 +79,16 @@ def _frees(turn: Turn, slack_s: float) -> list[tuple[float, int]]:
         else:
             frees.append((max(0.0, free_at_s - turn.now_s), sampled))
     return [(0.0, now), *frees] if now else frees
+
+
+def _profiled_s(turn: Turn, request: RequestRecord) -> float:
+    """Its critical path as the profile has it, without what was learned since."""
+
+    def seconds(task: TaskRecord) -> float:
+        return sum(w.trips * turn.estimate.raw_call_s(turn.device, w.key, w.shape, w.rows) for w in task.works)
+
+    paths_s = request.facts.paths_s({name: seconds(task) for name, task in request.tasks.items()})
+    return max(paths_s.values(), default=0.0)
 
 
 def _later(turn: Turn, rank: Rank) -> list[Later]:

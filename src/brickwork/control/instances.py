@@ -51,7 +51,7 @@ def _add_tasks(
             needs=facts.needs[program.id],
             works=works,
             shape=shape,
-            rank=turn.policies.rank(record.rank_due_s, path_s, record.number, position),
+            rank=turn.policies.rank(record.rank_due_s, path_s, lone_s[task.name], record.number, position),
             path_s=path_s,
             lone_s=lone_s[task.name],
             limit=limit,

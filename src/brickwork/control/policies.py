@@ -32,7 +32,7 @@ from brickwork.core.ids import ModelId
 @dataclass(frozen=True, slots=True)
 class Policies:
     admit: Callable[[Arrival], Admitted | Refused] = admit_by_predicted_finish
-    rank: Callable[[float, float, int, int], Rank] = rank_by_laxity
+    rank: Callable[[float, float, float, int, int], Rank] = rank_by_laxity
     lead: Callable[[TenantView], float] = lead_by_weight
     share: Callable[[Plan], Plan] = share_by_identity
     size: Callable[[BatchView], int] = size_by_deadline

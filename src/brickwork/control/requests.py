@@ -4,7 +4,7 @@ from brickwork.control.actions import Accept, Finish, Stop
 from brickwork.control.admission import Admitted, Refused
 from brickwork.control.degradation import lower, lowered_inputs
 from brickwork.control.events import CancelRequested, RequestArrived
-from brickwork.control.forecast import judge, learn_wait
+from brickwork.control.forecast import is_outdated, judge, learn_wait
 from brickwork.control.instances import instantiate
 from brickwork.control.lateness import watch
 from brickwork.control.lifecycle import move
@@ -30,6 +30,9 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
     if not state.tenants.has_room(event.request.tenant):
         return _refuse_over_quota(turn, event)
     request = instantiate(turn, event)
+    if is_outdated(turn, request):
+        state.correction.forget(turn.device, {work.key for task in request.tasks.values() for work in task.works})
+        request = instantiate(turn, event)
     for task in request.tasks.values():
         if error := too_large(turn, task):
             return _refuse(turn, event, Outcome.FAILED, error, None)

@@ -3,6 +3,11 @@
 Laxity is how long a task can wait and still let its request meet its deadline: deadline - now - remaining critical
 path. `now` is the same for all, so the order is by latest start, deadline - remaining path, which never changes and
 needs no re-sorting. Requests without a deadline get a soft one, so that urgent ones pass them, but only so long.
+
+A task that is short beside what follows it (a text encoder before a denoise loop) ranks as if that took twice as long:
+it delays others by little, and what it makes ready may join a batch.
+
+    due at 0.34 s, 0.168 s to go: the denoise loop has to start by 0.17 s, and the encoders before it rank at 0.004 s
 """
 
 from brickwork.control.records import Rank
@@ -17,18 +22,24 @@ def soft_deadline_s(arrived_s: float, path_s: float) -> float:
     return arrived_s + path_s + SOFT_WAIT_S
 
 
-def rank_by_laxity(due_s: float, remaining_s: float, number: int, position: int) -> Rank:
+SHORT = 0.1
+"""Share of the path from a task to the end of its request within which the task is short."""
+
+
+def rank_by_laxity(due_s: float, remaining_s: float, own_s: float, number: int, position: int) -> Rank:
     """Place of a task among all ready tasks, smallest first.
 
     due_s         deadline of its request, hard or soft
     remaining_s   critical path from the start of the task to the end of its request
+    own_s         the task's part of it
     number        of the request's arrival; breaks ties in favour of the older
     position      of the task in its plan
     source        DiFlow orders by (arrival, depth); differs: deadlines, and depth in seconds
     """
-    return (due_s - remaining_s, number, position)
+    early_s = remaining_s if own_s < SHORT * remaining_s else 0.0
+    return (due_s - remaining_s - early_s, number, position)
 
 
-def rank_by_arrival(due_s: float, remaining_s: float, number: int, position: int) -> Rank:
+def rank_by_arrival(due_s: float, remaining_s: float, own_s: float, number: int, position: int) -> Rank:
     """First come, first served; within a request in plan order. For comparison."""
     return (0.0, number, position)

@@ -59,6 +59,7 @@ class State:
         self.latest = LatestStarts()  # every request with a deadline that can be met
         self.promises = Promises()
         self.correction = Correction()
+        self.measured_s = -inf  # when it last learned of a batch
         self.tenants = Tenants(tenants)
         self.popularity: dict[ModelId, Popularity] = {}  # of models that were asked for of late
         self.next_scaling_s = 0.0

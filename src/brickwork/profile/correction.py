@@ -5,6 +5,7 @@ measurement counts fully, later ones with weight ALPHA, and a factor never leave
 outlier (a suspended machine) cannot make a model look free or endless.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 ALPHA = 0.2
@@ -50,7 +51,7 @@ class Factor:
 
 
 class Correction:
-    """Factors by which predicted seconds are multiplied. Mutated by `learn` only."""
+    """Factors by which predicted seconds are multiplied. Mutated by `learn` and `forget` only."""
 
     def __init__(self) -> None:
         self._factors: dict[tuple[str, str], Factor] = {}
@@ -77,3 +78,9 @@ class Correction:
                 factor.value += ALPHA * share_s / predicted_s * (ratio - factor.value)
             else:
                 factor.value, factor.is_measured = ratio, True
+
+    def forget(self, device: str, keys: Iterable[str]) -> None:
+        """Believe the profile again, until the next measurement."""
+        for key in keys:
+            factor = self.factor(device, key)
+            factor.value, factor.is_measured = 1.0, False

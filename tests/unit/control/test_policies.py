@@ -13,6 +13,7 @@ from brickwork.control.admission import (
     MARGIN,
     MAX_QUEUED_REQUESTS,
     NO_EXECUTOR_RETRY_S,
+    STALE_S,
     Admitted,
     Arrival,
     Company,
@@ -41,6 +42,7 @@ def arrival(
     rest = {
         "arrived_s": 100.0, "own_s": path_s, "later": (), "start_s": (deadline_s or 0.0) - path_s, "load_s": 0.0,
         "total_s": queued_s + more.get("promised_s", 0.0), "promised_s": 0.0, "promised_requests": 0.0,
+        "profiled_s": path_s, "quiet_s": 0.0,
         "is_promised": False, "allowance": 1.0, "frees": ((0.0, executors),) if executors else (), "requests": 0,
     }  # fmt: skip
     return Arrival(
@@ -130,6 +132,10 @@ class TestAdmission:
         assert verdict.retry_after_s is None
         assert "1.000 s" in verdict.error
 
+    def test_devices_that_are_slow_for_the_time_being_are_worth_one(self) -> None:
+        verdict = refused(arrival(deadline_s=100.9, profiled_s=0.5, quiet_s=STALE_S - 2.0))
+        assert verdict.retry_after_s == 2.0
+
     def test_several_devices_count_when_one_is_too_slow(self) -> None:
         assert is_admitted(arrival(deadline_s=100.9, fastest_s=0.6, queued_s=0.4))
         assert refused(arrival(deadline_s=100.9, fastest_s=0.6, queued_s=0.8)).retry_after_s is not None
@@ -159,15 +165,21 @@ class TestAdmission:
 
 class TestOrder:
     def test_least_laxity_first_then_the_older_request(self) -> None:
-        tight = rank_by_laxity(due_s=10.0, remaining_s=8.0, number=3, position=0)
-        loose = rank_by_laxity(due_s=9.0, remaining_s=1.0, number=1, position=0)
-        older = rank_by_laxity(due_s=10.0, remaining_s=8.0, number=2, position=1)
+        tight = rank_by_laxity(due_s=10.0, remaining_s=8.0, own_s=8.0, number=3, position=0)
+        loose = rank_by_laxity(due_s=9.0, remaining_s=1.0, own_s=1.0, number=1, position=0)
+        older = rank_by_laxity(due_s=10.0, remaining_s=8.0, own_s=8.0, number=2, position=1)
         assert sorted([loose, tight, older]) == [older, tight, loose]
 
+    def test_a_short_task_passes_those_of_its_like(self) -> None:
+        encoder = rank_by_laxity(due_s=12.0, remaining_s=4.0, own_s=0.1, number=2, position=0)
+        loop = rank_by_laxity(due_s=10.0, remaining_s=4.0, own_s=3.5, number=1, position=1)
+        urgent = rank_by_laxity(due_s=3.9, remaining_s=0.0, own_s=0.0, number=3, position=2)
+        assert sorted([loop, encoder, urgent]) == [urgent, encoder, loop]
+
     def test_best_effort_is_passed_only_for_a_bounded_time(self) -> None:
-        waiting = rank_by_laxity(soft_deadline_s(0.0, 2.0), 2.0, number=1, position=0)
+        waiting = rank_by_laxity(soft_deadline_s(0.0, 2.0), 2.0, 2.0, number=1, position=0)
         for arrived_s in (SOFT_WAIT_S, SOFT_WAIT_S + 5.0):  # an accepted deadline leaves time for the path
-            urgent = rank_by_laxity(arrived_s + 1.0, 1.0, number=2, position=0)
+            urgent = rank_by_laxity(arrived_s + 1.0, 1.0, 1.0, number=2, position=0)
             assert waiting < urgent
 
 
