@@ -48,7 +48,7 @@ QUIET_S = 60.0
 
 MESSAGES, REDELIVERED, TORN, TWICE, GAPS, SKIPS, WORST_WAIT_NS = range(7)
 STOP_PRODUCING, STOP_CONSUMING, PORT, REGION_ID, DISTURBED = range(7, 12)
-PAUSED = 16  # words of each producer's place: how often it was paused
+PAUSED = 16  # words of each producer's place: changed when it is stopped and when it goes on
 COUNTERS = 32
 HANDLED, APPENDED, ACKNOWLEDGED = (COUNTERS + MAX_LIVES * index for index in range(3))  # words of each life
 POOL = random.Random(0).randbytes(1 << 16)
@@ -132,23 +132,23 @@ class Fuzz:
             _end(self._producers[place])
             self._producers[place] = self._fork(partial(self._produce, place))
         elif choice < 0.9:
-            self._pauses += 1
-            self._words[PAUSED + place] += 1
-            self._pause(self._producers[place])
+            self._pause(self._producers[place], PAUSED + place)
         elif choice < 0.97:
             self._restarts += 1
             self._words[DISTURBED] += 1
             _end(self._consumer)
             self._consumer = self._fork(self._consume)
         else:
-            self._pauses += 1
-            self._words[DISTURBED] += 1
-            self._pause(self._consumer)
+            self._pause(self._consumer, DISTURBED)
 
-    def _pause(self, pid: int) -> None:
-        """Stop it; short pauses are frequent, long ones rare, so that the run goes on meanwhile."""
+    def _pause(self, pid: int, counter: int) -> None:
+        """Stop it; short pauses are frequent, long ones rare, so that the run goes on meanwhile. Counted before and
+        after: no append that began or ended meanwhile takes it for the inbox's fault."""
+        self._pauses += 1
+        self._words[counter] += 1
         os.kill(pid, signal.SIGSTOP)
         sleep(self._rng.choices(PAUSES_S, weights=(60, 30, 8, 3, 1))[0] * self._rng.uniform(0.5, 1.5))
+        self._words[counter] += 1
         os.kill(pid, signal.SIGCONT)
 
     def _settle(self) -> None:
@@ -239,6 +239,7 @@ class Fuzz:
     def _consume(self) -> None:
         with self._inbox.consume() as consumer:
             target = self._serve() if self._is_remote else None
+            self._words[DISTURBED] += 1  # a restart ends here
             skips = self._words[SKIPS]
             while True:
                 messages = consumer.receive(16, timeout_s=0.02)

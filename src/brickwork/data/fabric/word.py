@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from brickwork._native import Capability
-
 
 @dataclass(frozen=True)
 class CapabilityWord:
@@ -30,7 +28,3 @@ class CapabilityWord:
         if self.is_one_sided:
             return "one-sided: put, get and atomics need nobody at the target"
         return f"native {', '.join(native) or 'nothing'}; the rest needs a thread of the target"
-
-
-def word_of(capability: Capability) -> CapabilityWord:
-    return CapabilityWord(capability.native_put, capability.native_get, capability.native_atomics)
