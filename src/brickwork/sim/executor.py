@@ -90,9 +90,15 @@ class VirtualExecutor:
         self.is_dead = True
         self._account()
         if self._batch is not None:
-            for helper in self._batch.order.helpers:
-                if (other := self.physics.find(helper)) is not None:
-                    other.release(self._batch.order.batch)
+            self._release_helpers(self._batch.order)
+        for order in self._orders:  # helpers may have come to a batch that still waited for a model
+            if isinstance(order, Dispatch):
+                self._release_helpers(order)
+
+    def _release_helpers(self, order: Dispatch) -> None:
+        for helper in order.helpers:
+            if (other := self.physics.find(helper)) is not None:
+                other.release(order.batch)
 
     def release(self, batch: BatchId) -> None:
         """Its help with `batch` is over, or will not be needed when it comes to it."""
@@ -252,9 +258,7 @@ class VirtualExecutor:
         self._account()
         if order.helpers:
             self._gangs_over.add(order.batch)
-        for helper in order.helpers:
-            if (other := self.physics.find(helper)) is not None:
-                other.release(order.batch)
+        self._release_helpers(order)
         self._next_load()
         self._next()
 
