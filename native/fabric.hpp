@@ -12,12 +12,15 @@
 // the operation may or may not have happened, and the endpoint is broken: every later call fails with peer_lost.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 namespace brickwork {
 
@@ -66,12 +69,27 @@ class Endpoint {
   virtual void wake(uint64_t offset) = 0;
   // Sleeps while the aligned 4-byte word at `offset` is `seen`, at most `at_most`. May return early, for no reason;
   // a fabric that cannot see the word change sleeps a short jittered while.
-  virtual void wait(uint64_t offset, uint32_t seen, std::chrono::nanoseconds at_most) = 0;
+  virtual void wait(uint64_t, uint32_t, std::chrono::nanoseconds at_most) {
+    static thread_local std::minstd_rand random(std::random_device{}());
+    const auto pause = std::chrono::microseconds(200 + random() % 1800);
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, at_most));
+  }
   // Where this process sees the region, or null: another way to sleep on a word.
   virtual const void* address_of(uint64_t) const { return nullptr; }
   // The composite verb: runs AppendTarget::append at the target and returns its result. Only with `composite_append`.
   virtual uint64_t append(uint64_t, uint64_t, std::span<const std::byte>) {
     throw FabricError(Fault::refused, "append: this fabric has no composite verb");
+  }
+
+ protected:
+  // Throws out_of_range. `base`: where the region starts, if alignment does not count from there.
+  void demand_fits(const char* verb, uint64_t offset, uint64_t length, uint64_t alignment, uint64_t base = 0) const {
+    const bool is_inside = offset <= size() && length <= size() - offset;
+    if (is_inside && (base + offset) % alignment == 0) return;
+    throw FabricError(Fault::out_of_range,
+                      std::string(verb) + ": " + std::to_string(length) + " bytes at offset " + std::to_string(offset) +
+                          (is_inside ? ", which is no multiple of " + std::to_string(alignment)
+                                     : " of a region of " + std::to_string(size()) + " bytes"));
   }
 };
 

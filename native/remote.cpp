@@ -39,10 +39,12 @@ class RemoteProducer final : public Producer {
     endpoint_->wait(kFreed, static_cast<uint32_t>(get_word(*endpoint_, kFreed)), at_most);
   }
 
+  // In this order: a life that is still this one afterwards had the lane before.
   uint64_t acknowledged() override {
-    if (get_word(*endpoint_, layout_.lane_entry(lane_) + kLaneLife) != life_)
+    const uint64_t entry = layout_.lane_entry(lane_), acknowledged = get_word(*endpoint_, entry + kLaneAcknowledged);
+    if (get_word(*endpoint_, entry + kLaneLife) != life_)
       throw FabricError(Fault::refused, "inbox: this life was fenced; unknown what became of its last records");
-    return get_word(*endpoint_, layout_.lane_entry(lane_) + kLaneAcknowledged);
+    return acknowledged;
   }
 
   void reconnect(std::shared_ptr<Endpoint> endpoint) override { endpoint_ = std::move(endpoint); }

@@ -26,7 +26,6 @@ class ShmEndpoint final : public Endpoint {
   const void* address_of(uint64_t offset) const override { return region_->at(offset); }
 
  private:
-  void check(uint64_t offset, uint64_t bytes, uint64_t alignment) const;
   std::shared_ptr<const Region> region_;
 };
 

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <random>
-#include <thread>
 
 namespace brickwork::tcp {
 namespace {
@@ -70,26 +68,11 @@ void TcpEndpoint::wake(uint64_t offset) {
   ask(Request{.verb = Verb::wake, .offset = offset}, {}, {}, false);
 }
 
-void TcpEndpoint::wait(uint64_t, uint32_t, std::chrono::nanoseconds at_most) {
-  static thread_local std::minstd_rand random(std::random_device{}());
-  const auto pause = std::chrono::microseconds(200 + random() % 1800);
-  std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, at_most));
-}
-
 uint64_t TcpEndpoint::append(uint64_t a, uint64_t b, std::span<const std::byte> record) {
   if (record.size() > kMaxRecord)
     throw FabricError(Fault::out_of_range, "append: a record of " + std::to_string(record.size()) + " bytes; at most " +
                                                std::to_string(kMaxRecord) + " go over tcp");
   return ask(Request{Verb::append, 0, 0, record.size(), a, b}, record, {}, true);
-}
-
-void TcpEndpoint::demand_fits(const char* verb, uint64_t offset, uint64_t length, uint64_t alignment) const {
-  const std::string what = std::string(verb) + ": " + std::to_string(length) + " bytes at offset " +
-                           std::to_string(offset);
-  if (offset > size_ || length > size_ - offset)
-    throw FabricError(Fault::out_of_range, what + " of a region of " + std::to_string(size_) + " bytes");
-  if (offset % alignment != 0)
-    throw FabricError(Fault::out_of_range, what + ", which is no multiple of " + std::to_string(alignment));
 }
 
 void TcpEndpoint::fail(Fault fault, const std::string& what) const { throw FabricError(fault, peer_ + ": " + what); }
@@ -168,10 +151,10 @@ void TcpEndpoint::send(Bytes head, Bytes payload, Clock::time_point deadline) {
     message.msg_iov = parts;
     message.msg_iovlen = 2;
     const ssize_t sent = sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
-    if (sent < 0 && !would_block()) 
+    if (sent < 0 && !would_block())
       fail(Fault::peer_lost, std::string("the connection was cut: ") + std::strerror(errno));
     if (sent < 0) {
-      if (!wait_for(fd_.get(), POLLOUT, deadline)) 
+      if (!wait_for(fd_.get(), POLLOUT, deadline))
         fail(Fault::timed_out, "it took not all bytes within the time-out");
       continue;
     }
@@ -186,7 +169,7 @@ void TcpEndpoint::receive(std::span<std::byte> head, std::span<std::byte> payloa
     const iovec parts[2] = {{head.data(), head.size()}, {payload.data(), payload.size()}};
     const ssize_t got = readv(fd_.get(), parts, 2);
     if (got == 0) fail(Fault::peer_lost, "it closed the connection");
-    if (got < 0 && !would_block()) 
+    if (got < 0 && !would_block())
       fail(Fault::peer_lost, std::string("the connection was cut: ") + std::strerror(errno));
     if (got < 0) {
       if (!wait_for(fd_.get(), POLLIN, deadline)) fail(Fault::timed_out, "no reply within the time-out");

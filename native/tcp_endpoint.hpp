@@ -29,7 +29,6 @@ class TcpEndpoint : public Endpoint {
   uint64_t fetch_add(uint64_t offset, uint64_t addend) override;
   void flush() override;
   void wake(uint64_t offset) override;
-  void wait(uint64_t offset, uint32_t seen, std::chrono::nanoseconds at_most) override;
   uint64_t append(uint64_t a, uint64_t b, std::span<const std::byte> record) override;
 
  private:
@@ -37,7 +36,6 @@ class TcpEndpoint : public Endpoint {
   void connect_to(const Address& address, Clock::time_point deadline);
   void greet(Bytes secret, uint64_t region, Clock::time_point deadline);
   void claim(Bytes secret, uint64_t region, const Hello& own, const Hello& target, Clock::time_point deadline);
-  void demand_fits(const char* verb, uint64_t offset, uint64_t length, uint64_t alignment) const;
   void send(Bytes head, Bytes payload, Clock::time_point deadline);
   void receive(std::span<std::byte> head, std::span<std::byte> payload, Clock::time_point deadline);
   Clock::time_point from_now() const { return Clock::now() + std::chrono::ceil<Clock::duration>(timeout_); }

@@ -1,8 +1,6 @@
 #include "tcp_target.hpp"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -10,6 +8,8 @@
 #include <cerrno>
 #include <future>
 #include <system_error>
+
+#include "thread.hpp"
 
 namespace brickwork::tcp {
 namespace {
@@ -26,17 +26,6 @@ void watch(int epoll, int operation, int fd, uint32_t events) {
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
-// Signals are for the interpreter's threads.
-std::thread start_thread(std::function<void()> body) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(std::move(body));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_setname_np(thread.native_handle(), "brickwork-tcp");
-  return thread;
-}
-
 }  // namespace
 
 Target::Target(const std::string& host, uint16_t port, std::vector<std::byte> secret, Limits limits)
@@ -47,7 +36,7 @@ Target::Target(const std::string& host, uint16_t port, std::vector<std::byte> se
   port_ = port_of(listener_.get());
   watch(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), EPOLLIN);
   watch(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), EPOLLIN);
-  thread_ = start_thread([this] { run(); });
+  thread_ = start_thread("brickwork-tcp", [this] { run(); });
 }
 
 Target::~Target() { close(); }

@@ -2,11 +2,8 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
-#include <thread>
 
 namespace brickwork::ucx {
 
@@ -54,7 +51,7 @@ void UcxEndpoint::release() {
 }
 
 void UcxEndpoint::put(uint64_t offset, std::span<const std::byte> source) {
-  demand_fits("put", offset, source.size(), 1);
+  demand_fits("put", offset, source.size(), 1, target_.base);
   ask("put", [&](const Api& api) {
     ucp_request_param_t parameters{};
     return api.ucp_put_nbx(endpoint_, source.data(), source.size(), target_.base + offset, key_, &parameters);
@@ -62,7 +59,7 @@ void UcxEndpoint::put(uint64_t offset, std::span<const std::byte> source) {
 }
 
 void UcxEndpoint::get(uint64_t offset, std::span<std::byte> target) {
-  demand_fits("get", offset, target.size(), 1);
+  demand_fits("get", offset, target.size(), 1, target_.base);
   ask("get", [&](const Api& api) {
     ucp_request_param_t parameters{};
     return api.ucp_get_nbx(endpoint_, target.data(), target.size(), target_.base + offset, key_, &parameters);
@@ -80,7 +77,7 @@ uint64_t UcxEndpoint::fetch_add(uint64_t offset, uint64_t addend) {
 // `reply` goes in as the desired value of a compare-and-swap and comes out as the word as it was.
 uint64_t UcxEndpoint::atomic(const char* verb, uint64_t offset, ucp_atomic_op_t operation, uint64_t operand,
                              uint64_t reply) {
-  demand_fits(verb, offset, 8, 8);
+  demand_fits(verb, offset, 8, 8, target_.base);
   ask(verb, [&](const Api& api) {
     ucp_request_param_t parameters{};
     parameters.op_attr_mask = UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_REPLY_BUFFER;
@@ -99,27 +96,12 @@ void UcxEndpoint::flush() {
 }
 
 void UcxEndpoint::wake(uint64_t offset) {
-  demand_fits("wake", offset, 4, 4);
+  demand_fits("wake", offset, 4, 4, target_.base);
   const Wake message{target_.base + offset};
   ask("wake", [&](const Api& api) {
     ucp_request_param_t parameters{};
     return api.ucp_am_send_nbx(endpoint_, Wake::kId, &message, sizeof message, nullptr, 0, &parameters);
   });
-}
-
-void UcxEndpoint::wait(uint64_t, uint32_t, std::chrono::nanoseconds at_most) {
-  static thread_local std::minstd_rand random(std::random_device{}());
-  const auto pause = std::chrono::microseconds(200 + random() % 1800);
-  std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, at_most));
-}
-
-void UcxEndpoint::demand_fits(const char* verb, uint64_t offset, uint64_t length, uint64_t alignment) const {
-  const std::string what = std::string(verb) + ": " + std::to_string(length) + " bytes at offset " +
-                           std::to_string(offset);
-  if (offset > target_.size || length > target_.size - offset)
-    throw FabricError(Fault::out_of_range, what + " of a region of " + std::to_string(target_.size) + " bytes");
-  if ((target_.base + offset) % alignment != 0)
-    throw FabricError(Fault::out_of_range, what + ", which is no multiple of " + std::to_string(alignment));
 }
 
 void UcxEndpoint::ask(const char* verb, const std::function<ucs_status_ptr_t(const Api&)>& post) {

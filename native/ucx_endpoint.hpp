@@ -31,7 +31,6 @@ class UcxEndpoint : public Endpoint {
   uint64_t fetch_add(uint64_t offset, uint64_t addend) override;
   void flush() override;
   void wake(uint64_t offset) override;
-  void wait(uint64_t offset, uint32_t seen, std::chrono::nanoseconds at_most) override;
   std::string transports();  // what UCX prints of the endpoint
 
  private:
@@ -39,7 +38,6 @@ class UcxEndpoint : public Endpoint {
   void release();
   void ask(const char* verb, const std::function<ucs_status_ptr_t(const Api&)>& post);
   uint64_t atomic(const char* verb, uint64_t offset, ucp_atomic_op_t operation, uint64_t operand, uint64_t reply);
-  void demand_fits(const char* verb, uint64_t offset, uint64_t length, uint64_t alignment) const;
 
   const int owner_pid_;
   const Descriptor target_;

@@ -1,8 +1,6 @@
 #include "ucx_target.hpp"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -10,6 +8,7 @@
 #include <stdexcept>
 
 #include "region.hpp"
+#include "thread.hpp"
 
 namespace brickwork::ucx {
 namespace {
@@ -69,12 +68,7 @@ Target::Target(std::shared_ptr<Context> context)
     demand(worker_.context->api, worker_.context->api.ucp_worker_set_am_recv_handler(worker_.handle, &parameters),
            "asking for messages");
   }
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the interpreter's threads
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_setname_np(thread_.native_handle(), "brickwork-ucx");
+  thread_ = start_thread("brickwork-ucx", [this] { run(); });
 }
 
 Target::~Target() {

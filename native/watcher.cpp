@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <stdexcept>
 #include <utility>
+
+#include "thread.hpp"
 
 namespace brickwork {
 
@@ -29,18 +30,11 @@ void wait_for_any(std::vector<struct futex_waitv>& waiters, nanoseconds at_most)
   syscall(SYS_futex_waitv, waiters.data(), waiters.size(), 0, &deadline, CLOCK_MONOTONIC);
 }
 
-// Signals belong to the threads that know what to do with them.
-void block_signals() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
-
 }  // namespace
 
 Watcher::Watcher() : event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (event_fd_ < 0) throw std::runtime_error("watcher: eventfd failed");
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread("brickwork-inbox", [this] { run(); });
 }
 
 Watcher::~Watcher() {
@@ -91,7 +85,6 @@ void Watcher::nudge() {
 }
 
 void Watcher::run() {
-  block_signals();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     // `nudges_` is read first: what changes from here on ends the sleep.

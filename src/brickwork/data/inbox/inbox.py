@@ -131,7 +131,9 @@ def join_remote(endpoint: Endpoint, timeout_s: float = 5.0) -> "Producer":
         try:
             return Producer(_native.Producer.remote(endpoint), None)
         except FabricError as error:
-            if error.fault != "refused" or monotonic() >= deadline_s:
+            if error.fault != "refused":
+                raise
+            if monotonic() >= deadline_s:
                 raise InboxFull(str(error)) from None
         sleep(JOIN_RETRY_S)
 
