@@ -1,7 +1,8 @@
 """Loads the models of groups that go next on a busy executor, while the executor works.
 
-Executors load beside what they run, so the load costs nobody anything while there is room. Room is made only by models
-that no task waits for before this group's does: not by what the running batch needs, nor by what is still on its way.
+Executors load beside what they run, so the load costs nobody anything while there is room. When there is none, the
+policy says what has to leave, as it would once the executor is idle; when it names what the running batch needs, or
+what a task needs that comes before this group, the group waits. So looking ahead costs no load that waiting would not.
 One group is loaded for at a time; who comes after it is looked at when its models are there. Further replicas of what
 is somewhere are the autoscaler's.
 
@@ -9,15 +10,12 @@ is somewhere are the autoscaler's.
     loads           [ unload D, load B ]            [ unload A, load C ]
 """
 
-from collections.abc import Iterator
-
 from brickwork.control.actions import Load, Unload
 from brickwork.control.candidates import spots
 from brickwork.control.memory import residents
 from brickwork.control.records import ExecutorRecord, TaskRecord
-from brickwork.control.residency import Resident
 from brickwork.control.turn import Turn
-from brickwork.core.ids import ExecutorId
+from brickwork.core.ids import ExecutorId, ModelId
 from brickwork.core.model import ModelSpec
 
 MAX_LOOKED_AT = 4
@@ -47,8 +45,10 @@ def load_ahead(turn: Turn, head: TaskRecord, executor_id: ExecutorId) -> bool:
     if not lacking or loading:
         return not loading.isdisjoint(head.program.models)
     missing_bytes = sum(model.weight_bytes for model in lacking) - executor.free_bytes
-    leaving = turn.policies.unload(list(_spare(turn, head, executor)), missing_bytes) if missing_bytes > 0 else ()
-    if leaving is None:
+    leaving: tuple[ModelId, ...] | None = ()
+    if missing_bytes > 0:
+        leaving = turn.policies.unload(residents(turn, executor, head.program.models), missing_bytes)
+    if leaving is None or not all(_can_leave(turn, model, head, executor) for model in leaving):
         return False
     reason = turn.why(f"{head.id} goes next on {executor.id}")
     for model in leaving:
@@ -59,14 +59,11 @@ def load_ahead(turn: Turn, head: TaskRecord, executor_id: ExecutorId) -> bool:
     return True
 
 
-def _spare(turn: Turn, head: TaskRecord, executor: ExecutorRecord) -> Iterator[Resident]:
-    """Models of the executor that neither its batch, nor `head`, nor a task that goes before it needs."""
+def _can_leave(turn: Turn, model: ModelId, head: TaskRecord, executor: ExecutorRecord) -> bool:
+    """Neither the executor's batch needs the model, nor a task that goes before `head`."""
     assert executor.batch is not None
-    running = turn.state.batches[executor.batch].group_models
-    for resident in residents(turn, executor, {*running, *head.program.models}):
-        queued = turn.state.models[resident.model].queued
-        if not len(queued) or queued.first(1)[0] > head.rank:
-            yield resident
+    queued = turn.state.models[model].queued.first(1)
+    return model not in turn.state.batches[executor.batch].group_models and (not queued or queued[0] > head.rank)
 
 
 def _load(turn: Turn, executor: ExecutorRecord, model: ModelSpec, head: TaskRecord, reason: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
+from brickwork.control.machine import Control
 from brickwork.coordinator.coordinator import Submission
 from brickwork.coordinator.embedded import embedded, submission_of
 from brickwork.coordinator.runs import Progress, Result, Run
@@ -72,6 +73,7 @@ class Cluster:
     threads         torch threads of each
     memory_bytes    budget of each for all that it holds: weights, activations, adapters, and 64 MiB for itself
     start_method    "forkserver" (fast, shares memory) or "spawn" (an interpreter each)
+    control         who decides, used by this cluster alone; None: the shipped policies with the starter's profile
 
     Use as a context manager, or call `close`; at the interpreter's exit it is closed anyway.
     """
@@ -82,8 +84,9 @@ class Cluster:
         threads: int = 1,
         memory_bytes: int = 1 << 30,
         start_method: str = "forkserver",
+        control: Control | None = None,
     ):
-        self._coordinator = embedded(executors, threads, memory_bytes, start_method)
+        self._coordinator = embedded(executors, threads, memory_bytes, start_method, control)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="brickwork-coordinator")
         self._is_closed = False

@@ -18,7 +18,13 @@ from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import validate
 
 
-def embedded(executors: int, threads: int, memory_bytes: int, start_method: str = "forkserver") -> Coordinator:
+def embedded(
+    executors: int,
+    threads: int,
+    memory_bytes: int,
+    start_method: str = "forkserver",
+    control: Control | None = None,
+) -> Coordinator:
     """A coordinator that is not started yet, with `executors` equal slots. See `Cluster` for the arguments.
 
     raises    BrickworkError when the memory budget leaves nothing for models
@@ -27,7 +33,7 @@ def embedded(executors: int, threads: int, memory_bytes: int, start_method: str 
     shape = ExecutorShape(f"cpu-{threads}", threads, memory_bytes)
     keeper, listener = Keeper(spill_bytes=DEFAULT_SPILL_BYTES), Listener()
     slots = Slots(keeper, listener.address, [shape] * executors, start_method)
-    return Coordinator(Control(starter_profile()), keeper, slots, listener, SystemClock())
+    return Coordinator(control or Control(starter_profile()), keeper, slots, listener, SystemClock())
 
 
 def submission_of(workflow: Workflow, inputs: Mapping[str, Any], slo: SLO) -> Submission:
