@@ -81,6 +81,7 @@ class Arrival:
     is_promised: bool  # it was refused before and told to come now
     allowance: float  # by which predicted waits have to be taken longer to hold nearly always
     requests: int  # accepted and not finished
+    devices: int = 1  # that it needs at once to be in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +162,15 @@ def _wait_s(arrival: Arrival, company: Company, promised_s: float) -> float:
 
 
 def _begin_s(arrival: Arrival, ahead_s: float) -> float:
-    """When executors come to a task behind `ahead_s` device seconds, which they share as they get free."""
+    """When executors come to a task behind `ahead_s` device seconds, which they share as they get free, and as many are
+    free as it needs."""
     at_s, executors = 0.0, 0
     for free_s, count in arrival.frees:
-        if executors and ahead_s <= executors * (free_s - at_s):
+        if executors >= arrival.devices and ahead_s <= executors * (free_s - at_s):
             break
-        ahead_s -= executors * (free_s - at_s)
+        ahead_s = max(0.0, ahead_s - executors * (free_s - at_s))
         at_s, executors = free_s, executors + count
-    return at_s + ahead_s / executors if executors else inf
+    return at_s + ahead_s / executors if executors >= arrival.devices else inf
 
 
 def _bears(arrival: Arrival, company: Company, longer: float, later: Later) -> bool:

@@ -1,5 +1,6 @@
 """What admission is told about a request and the system, gathered from the state."""
 
+from dataclasses import replace
 from math import ceil, inf
 
 from brickwork.control.admission import STALE_S, Admitted, Arrival, Company, Later, Refused
@@ -17,11 +18,16 @@ MIN_WAIT = 0.2
 
 
 def judge(turn: Turn, request: RequestRecord, promise: Promise | None) -> Admitted | Refused:
-    """Ask the policy about a request that is not yet part of the state.
+    """Ask the policy about a request that is not yet part of the state; if one device is too slow for it, on so many at
+    once as would be in time, few first.
 
     promise    that was given to it when it was refused before
     """
-    return turn.policies.admit(_arrival(turn, request, promise))
+    arrival = _arrival(turn, request, promise)
+    pace = arrival.companies[0].pace
+    wides = [replace(arrival, devices=n, companies=[Company(path_s, pace)]) for n, path_s in request.spreads.items()]
+    verdicts = [turn.policies.admit(each) for each in wides or [arrival]]
+    return next((verdict for verdict in verdicts if isinstance(verdict, Admitted)), verdicts[-1])
 
 
 def is_outdated(turn: Turn, request: RequestRecord) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from brickwork.compiler.instance import resolve
 from brickwork.control.events import RequestArrived
-from brickwork.control.facts import Size
+from brickwork.control.facts import PlanFacts, Size
 from brickwork.control.records import RequestRecord, TaskRecord
 from brickwork.control.scheduling import soft_deadline_s
 from brickwork.control.turn import Turn
@@ -20,11 +20,18 @@ def instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
     paths_s = facts.paths_s(lone_s)
     path_s = max(paths_s.values(), default=0.0)
     given_s = request.slo.deadline_s
+    spreads: dict[int, dict[str, float]] = {}
+    if given_s is not None and path_s > given_s:
+        spreads = _spreads(turn, facts, sizes, lone_s, given_s)
+        lone_s = next(iter(spreads.values()), lone_s)
+        paths_s = facts.paths_s(lone_s)
+        path_s = max(paths_s.values(), default=0.0)
     arrived_s = turn.now_s if event.arrived_s is None else event.arrived_s
     due_s = soft_deadline_s(arrived_s, path_s) if given_s is None else arrived_s + given_s
     number = turn.state.next_request_number()
     rank_due_s = due_s + turn.policies.lead(turn.state.tenants.view(request.tenant, len(turn.state.executors)))
     record = RequestRecord(request.id, request, facts, number, arrived_s, due_s, rank_due_s, path_s, path_s, scalars)
+    record.spreads = {devices: max(facts.paths_s(each).values(), default=0.0) for devices, each in spreads.items()}
     _add_tasks(turn, record, sizes, lone_s, paths_s)
     fastest_s = {name: _fastest_s(turn, task) for name, task in record.tasks.items()}
     record.fastest_s = max(facts.paths_s(fastest_s).values(), default=0.0)
@@ -58,6 +65,27 @@ def _add_tasks(
             share_s=estimate.equal_batch_s(turn.device, works, limit) / limit,
             missing=len(task.after),
         )
+
+
+def _spreads(
+    turn: Turn, facts: PlanFacts, sizes: Mapping[str, Size], lone_s: Mapping[str, float], within_s: float
+) -> dict[int, dict[str, float]]:
+    """Numbers of devices on which a request takes no longer than `within_s`, rising, with the seconds of its tasks."""
+    state = turn.state
+    most = min(len(state.executors), max((each.max_degree for each in state.executors.values()), default=1))
+    wides: dict[int, dict[str, float]] = {}
+    for task in facts.plan.tasks:
+        (works, shape), program = sizes[task.name], facts.programs[task.program]
+        for wide in turn.estimate.layouts(turn.device, program.id, shape, works, facts.needs[program.id].apart):
+            if wide.devices <= most:
+                wides.setdefault(wide.devices, {})[task.name] = turn.estimate.layout_s(turn.device, works, wide)
+    found: dict[int, dict[str, float]] = {}
+    times_s = dict(lone_s)
+    for devices in sorted(wides):
+        times_s |= wides[devices]
+        if max(facts.paths_s(times_s).values(), default=0.0) <= within_s:
+            found[devices] = dict(times_s)
+    return found
 
 
 def _fastest_s(turn: Turn, task: TaskRecord) -> float:

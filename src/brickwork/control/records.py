@@ -87,6 +87,7 @@ class RequestRecord:
     path_s: float  # critical path, every task alone
     fastest_s: float  # the same, every task on as many devices as help
     scalars: dict[str, Scalar]
+    spreads: dict[int, float] = field(default_factory=dict)  # if one device is too slow: enough devices -> path there
     tasks: dict[str, TaskRecord] = field(default_factory=dict)  # by PlanTask.name, in plan order
     values: dict[str, ValueRecord] = field(default_factory=dict)  # tensors owned now
     open: int = 0  # tasks not in a terminal state

@@ -75,6 +75,12 @@ class TestAdmission:
         view = arrival(queued_s=4.0, frees=((1.0, 1), (3.0, 1)))
         assert admit_by_predicted_finish(view) == Admitted(105.0, wait_s=4.0)
 
+    def test_who_needs_several_executors_waits_until_so_many_are_free(self) -> None:
+        view = arrival(queued_s=0.5, frees=((0.0, 1), (3.0, 1)), devices=2)
+        assert admit_by_predicted_finish(view) == Admitted(104.0, wait_s=3.0)
+        assert not is_admitted(arrival(deadline_s=103.0, frees=((0.0, 1), (3.0, 1)), devices=2))
+        assert not is_admitted(arrival(deadline_s=200.0, frees=((0.0, 1),), devices=2))
+
     def test_a_long_batch_elsewhere_is_in_nobodys_way(self) -> None:
         view = arrival(queued_s=0.5, frees=((0.0, 1), (1000.0, 7)))
         assert admit_by_predicted_finish(view) == Admitted(101.5, wait_s=0.5)
