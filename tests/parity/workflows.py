@@ -19,8 +19,8 @@ def _results(family: Any, latents: Any) -> dict[str, Any]:
     return {"latents": latents, "image": family.decode(latents)}
 
 
-def text_to_image(model: Path, loras: Sequence[tuple[Path, float]] = ()) -> bw.Workflow:
-    family = bw.family(model)
+def text_to_image(model: Path, loras: Sequence[tuple[Path, float]] = (), precision: Any = "fp32") -> bw.Workflow:
+    family = bw.family(model, precision=precision)
 
     @bw.workflow
     def text_to_image(prompt: str, seed: int, steps: int, guidance: float):

@@ -19,7 +19,7 @@ from brickwork.models.image.space import Sizes, read_space
 from brickwork.models.ops import Call, Op, Outputs
 from brickwork.models.rows import latent_rows, text_rows
 from brickwork.models.sampler import timestep
-from brickwork.workflow.components import read_component
+from brickwork.workflow.components import Index, read_component
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.trace import Value
 
@@ -30,17 +30,17 @@ class DoodleFamily(ImageFamily):
     steps, guidance = 20, 4.0
     predict_op, lora = "doodle.predict", "doodle:unet"
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         unet = read_component(root, index, "unet", ("UNet2DConditionModel",))
         self.t5 = read_t5(root, index, "text_encoder", "tokenizer", 64, "doodle")
         self.space = read_space(root, index)
         self.sampler = read_sampler(root, index, ("FlowMatchEulerDiscreteScheduler",))
-        self.denoiser = model_spec("unet", unet, "float32")
+        self.denoiser = model_spec("unet", unet)
         self.in_channels = unet.get("in_channels", int)
         self.sizes = Sizes(native=(64, 64), multiple_of=16, max_side=1024)
 
     def text_types(self) -> dict[str, Type]:
-        return {"embeds": Type("embedding", self.t5.spec.id, "float32", (1, self.t5.tokens, self.t5.width))}
+        return {"embeds": self.t5.type((1, self.t5.tokens, self.t5.width))}
 
     def encode_text(self, text: Value, adapters: Value) -> Conditioning:
         return Conditioning({"embeds": self.t5.emit("text.t5", text, adapters, "hidden")["hidden"]})
@@ -52,11 +52,11 @@ def predict(unet: Any, calls: list[Call]) -> list[Outputs]:
     times = [timestep(c.attrs["sampler"], c.args["steps"], c.args["latents"], c.args["i"]).expand(rows) for c in calls]
     velocity = unet(
         torch.cat([latent_rows(call.args, rows) for call in calls]),
-        torch.cat(times),
+        timestep=torch.cat(times),
         encoder_hidden_states=torch.cat([text_rows(call.args, "embeds", rows) for call in calls]),
         return_dict=False,
     )[0]
-    return [(part.contiguous(),) for part in velocity.split(rows)]
+    return [(part.contiguous(),) for part in velocity.to(torch.float32).split(rows)]
 
 
 OPS: dict[str, Op] = {"doodle.predict": predict}

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from brickwork.core.errors import BrickworkError, WorkflowError
 from brickwork.workflow.api import Workflow
@@ -28,15 +29,17 @@ def shipped_names(model: Path | None = None) -> list[str]:
     return [name for name in WORKFLOWS if name not in VIDEO]
 
 
-def find(name: str, model: Path | None) -> Workflow:
+def find(name: str, model: Path | None = None, **variant: Any) -> Workflow:
     """The workflow called `name`.
 
     model     directory that replaces the starter's, for shipped workflows
+    variant   precision and compile, as `bw.family` takes them, likewise
     raises    WorkflowError for an unknown name, ModelError for a bad directory
     """
     if ":" in name:
-        if model is not None:
-            raise WorkflowError(f"{name}: --model is for shipped workflows; this one names its models itself")
+        if model is not None or variant:
+            flag = "model" if model is not None else next(iter(variant))
+            raise WorkflowError(f"{name}: --{flag} is for shipped workflows; this one names its models itself")
         return _from_module(name)
     from brickwork.starter.workflows import VIDEO, WORKFLOWS
 
@@ -48,7 +51,7 @@ def find(name: str, model: Path | None) -> Workflow:
         raise WorkflowError(f"no workflow {name!r}.{hint} Known: {known}; your own: module:name or file.py:name.")
     if model is None and name not in WORKFLOWS:
         raise WorkflowError(f"{name}: no model for it is shipped; give one with --model DIR")
-    return shipped[name](model) if model is not None else shipped[name]()
+    return shipped[name](model, **variant) if model is not None else shipped[name](**variant)
 
 
 def _from_module(reference: str) -> Workflow:

@@ -48,6 +48,22 @@ def parse_bytes(field: str, text: str) -> int:
     return int(float(match.group(1)) * _UNITS[unit])
 
 
+PRECISION_HELP = "bf16 for all models, or transformer=int8,text_encoder=bf16 for some; fp32, bf16, fp16, int8"
+
+
+def parse_precision(text: str) -> str | dict[str, str]:
+    """`bf16`, or `transformer=int8,vae=bf16`, as `bw.family` takes it."""
+    if "=" not in text:
+        return text
+    pairs = [part.partition("=") for part in text.split(",")]
+    return {name.strip(): word.strip() for name, _, word in pairs}
+
+
+def variant_of(precision: str | None, compiled: bool) -> dict[str, Any]:
+    """What the flags --precision and --compile say, as `bw.family` takes it; nothing when neither is given."""
+    return ({"precision": parse_precision(precision)} if precision else {}) | ({"compile": True} if compiled else {})
+
+
 def shown(item: Input) -> str:
     """One line of help: what the input is, its bounds, its default."""
     parts = [item.doc] if item.doc else []

@@ -5,11 +5,14 @@ from typing import Any
 
 import click
 
+from brickwork.cli.flags import PRECISION_HELP, variant_of
+
 _EPILOG = """Examples:
 
 \b
 brickwork models add ~/models/sd3-medium
 brickwork models list
+brickwork models show sd3-medium --precision transformer=int8,text_encoder_3=bf16
 brickwork run text-to-image "a red circle" --model sd3-medium
 """
 
@@ -50,17 +53,20 @@ def list_() -> None:
 
 @models.command()
 @click.argument("model", metavar="NAME|DIR")
-def show(model: str) -> None:
-    """Show the components of a model: identity, bytes, directory."""
+@click.option("--precision", help=f"In which precision: {PRECISION_HELP}.")
+@click.option("--compile", "compiled", is_flag=True, help="With torch.compile.")
+def show(model: str, precision: str | None, compiled: bool) -> None:
+    """Show the components of a model: identity, variant, bytes in memory."""
     from rich.console import Console
     from rich.table import Table
 
     from brickwork.workflow.catalog import family, resolved
+    from brickwork.workflow.variants import described
 
-    made = family(resolved(model))
-    table = Table("component", "model", "MB")
+    made = family(resolved(model), **variant_of(precision, compiled))
+    table = Table("component", "model", "variant", "MB")
     for spec in sorted({spec.id: spec for spec in _specs(made)}.values(), key=lambda spec: spec.path):
-        table.add_row(Path(spec.path).name, spec.id, f"{spec.weight_bytes / 1e6:,.1f}")
+        table.add_row(Path(spec.path).name, spec.id, described(spec), f"{spec.weight_bytes / 1e6:,.1f}")
     console = Console()
     console.print(f"{_kind(made)} in {made.root}")
     console.print(table)

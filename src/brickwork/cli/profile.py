@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from brickwork.cli.flags import PRECISION_HELP, variant_of
+
 _EPILOG = """Examples:
 
 \b
@@ -20,6 +22,8 @@ or serve with it.
 @click.argument("workflow", default="text-to-image")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The profile file to write.")
 @click.option("--model", metavar="DIR", type=click.Path(path_type=Path), help="Model directory instead of the starter.")
+@click.option("--precision", help=f"In which precision: {PRECISION_HELP}.")
+@click.option("--compile", "compiled", is_flag=True, help="With torch.compile.")
 @click.option("--device", default="cpu-1", show_default=True, help="What the profile calls this type of device.")
 @click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads of the executor.")
 @click.option(
@@ -29,7 +33,15 @@ or serve with it.
     "--largest", type=click.IntRange(1, 64), default=16, show_default=True, help="Largest batch, in requests."
 )
 def profile(
-    workflow: str, output: Path, model: Path | None, device: str, threads: int, repeats: int, largest: int
+    workflow: str,
+    output: Path,
+    model: Path | None,
+    precision: str | None,
+    compiled: bool,
+    device: str,
+    threads: int,
+    repeats: int,
+    largest: int,
 ) -> None:
     """Measure a workflow's model calls by batch size, and its models' loads."""
     from time import monotonic
@@ -41,12 +53,14 @@ def profile(
 
     if not output.parent.is_dir():
         raise click.UsageError(f"--output: there is no directory {output.parent}")
-    plan = find(workflow, model).plan
+    plan = find(workflow, model, **variant_of(precision, compiled)).plan
     values = validate(plan.inputs, {"prompt": "a red circle above a blue square"})
     started_s = monotonic()
     measured = measure(plan, values, device, repeats, threads, largest)
     text = write_profile(
-        measured, f"brickwork profile {workflow} --threads {threads} --repeats {repeats}; {fingerprint()}"
+        measured,
+        f"brickwork profile {workflow} --threads {threads} --repeats {repeats}"
+        f"{f' --precision {precision}' if precision else ''}{' --compile' if compiled else ''}; {fingerprint()}",
     )
     try:
         output.write_text(text, encoding="utf-8")

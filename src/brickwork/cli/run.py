@@ -8,12 +8,15 @@ from typing import Any
 
 import click
 
+from brickwork.cli.flags import PRECISION_HELP, variant_of
+
 _EPILOG = """Examples:
 
 \b
 brickwork run text-to-image "a red circle above a blue square" -o picture.png
 brickwork run text-to-image "a green triangle" --seed 7 --steps 20 --executors 3
 brickwork run image-to-image picture.png "a blue square" --strength 0.7
+brickwork run text-to-image "a red circle" --precision bf16
 brickwork run image-to-video photo.png "moves left" -o clip.mp4
 brickwork run my_workflows.py:poster "..."        # your own, see docs/guides/workflows.md
 """
@@ -33,19 +36,21 @@ class RunGroup(click.Group):
         return shipped_names()
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        return self._command(name, model=None)
+        return self._command(name, None, {})
 
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-"):
-            return args[0], self._command(args[0], _model_flag(args[1:])), args[1:]
+            model = _flag(args[1:], "--model")
+            variant = variant_of(_flag(args[1:], "--precision"), "--compile" in args)
+            return args[0], self._command(args[0], Path(model) if model else None, variant), args[1:]
         return super().resolve_command(context, args)
 
-    def _command(self, name: str, model: Path | None) -> click.Command:
+    def _command(self, name: str, model: Path | None, variant: dict[str, Any]) -> click.Command:
         from brickwork.cli.catalog import find
 
-        workflow = find(name, model)
+        workflow = find(name, model, **variant)
         parameters: list[click.Parameter] = [_parameter(item) for item in workflow.inputs]
         return click.Command(
             name,
@@ -55,13 +60,13 @@ class RunGroup(click.Group):
         )
 
 
-def _model_flag(args: list[str]) -> Path | None:
-    """`--model DIR` decides what the other flags are, so it is looked for before they are parsed."""
+def _flag(args: list[str], name: str) -> str | None:
+    """What `--model DIR` or `--precision HOW` say: they decide what is run, so they are read before the other flags."""
     for k, arg in enumerate(args):
-        if arg == "--model" and k + 1 < len(args):
-            return Path(args[k + 1])
-        if arg.startswith("--model="):
-            return Path(arg.removeprefix("--model="))
+        if arg == name and k + 1 < len(args):
+            return args[k + 1]
+        if arg.startswith(f"{name}="):
+            return arg.removeprefix(f"{name}=")
     return None
 
 
@@ -90,6 +95,8 @@ def _common_options(name: str, result: Any) -> list[click.Parameter]:
         click.Option(["-o", "--output", "_output"], type=click.Path(path_type=Path), default=output,
                      show_default=True, help="File to write; the suffix decides the format."),
         click.Option(["--model", "_model"], metavar="DIR", help="Diffusers directory instead of the shipped starter."),
+        click.Option(["--precision", "_precision"], metavar="HOW", help=f"In which precision: {PRECISION_HELP}."),
+        click.Option(["--compile", "_compile"], is_flag=True, help="With torch.compile: slow first, faster later."),
         click.Option(["--executors", "_executors"], type=click.IntRange(1, 39), default=2, show_default=True,
                      help="Executor processes."),
         click.Option(["--threads", "_threads"], type=click.IntRange(1, 256), default=1, show_default=True,

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from brickwork.cli import EXIT_INTERRUPTED
+from brickwork.cli.flags import PRECISION_HELP, variant_of
 
 _EPILOG = """Examples:
 
@@ -23,6 +24,8 @@ Flags win over variables (BRICKWORK_EXECUTORS), those over the file, that over w
 @click.argument("workflows", nargs=-1, metavar="[WORKFLOW...]")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with any of these settings.")
 @click.option("--model", metavar="DIR", help="Model directory of the shipped workflows instead of the starter.")
+@click.option("--precision", metavar="HOW", help=f"In which precision they run: {PRECISION_HELP}.")
+@click.option("--compile", "compiled", is_flag=True, help="With torch.compile: slow first, faster later.")
 @click.option("--executors", metavar="N", help="Executor processes.  [default: 2]")
 @click.option("--threads", metavar="N", help="Threads of each executor.  [default: 1]")
 @click.option("--memory-budget", metavar="SIZE", help="Weights each executor may hold.  [default: 1GiB]")
@@ -33,7 +36,7 @@ Flags win over variables (BRICKWORK_EXECUTORS), those over the file, that over w
 @click.option("--drain-seconds", metavar="S", help="For running jobs when it is told to stop.  [default: 30]")
 @click.option("--keep-days", metavar="D", help="Jobs that have ended, and their pictures.  [default: 30]")
 @click.option("--max-body-bytes", metavar="N", help="Largest request that is read.  [default: 10000000]")
-def serve(workflows: tuple[str, ...], config: Path | None, **flags: Any) -> None:
+def serve(workflows: tuple[str, ...], config: Path | None, precision: str | None, compiled: bool, **flags: Any) -> None:
     """Serve workflows over HTTP: the OpenAI images API, durable jobs, events, and a page.
 
     A WORKFLOW is a shipped name, module:name or file.py:name; without any, all shipped ones are served.
@@ -48,6 +51,7 @@ def serve(workflows: tuple[str, ...], config: Path | None, **flags: Any) -> None
     settings = settings_of(config, given | ({"workflows": list(workflows)} if workflows else {}))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     names = settings.workflows or shipped_names(settings.model)
-    found = [find(name, None if ":" in name else settings.model) for name in names]
+    variant = variant_of(precision, compiled)
+    found = [find(name) if ":" in name else find(name, settings.model, **variant) for name in names]
     if not run(settings, found, lambda line: print(line, flush=True)):
         raise SystemExit(EXIT_INTERRUPTED)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from brickwork.core.errors import ModelError
-from brickwork.workflow.components import count_numbers, read_json, weight_files
+from brickwork.workflow.components import read_json, stored_tensors, weight_files
 
 WEIGHTLESS = ("scheduler", "tokenizer", "feature_extractor", "image_processor", "safety_checker", "processor")
 
@@ -29,6 +29,6 @@ def _of_component(root: Path, name: str, entry: Any) -> Iterator[str]:
     if name.startswith(WEIGHTLESS):
         return
     try:
-        count_numbers(weight_files(directory))
+        list(stored_tensors(weight_files(directory)))
     except ModelError as error:
         yield str(error)

@@ -9,6 +9,7 @@ from brickwork.graph.types import FLOAT, INT, SIZE, TEXT
 from brickwork.models.image.sampling import Sampler
 from brickwork.models.image.space import Sizes, check_border
 from brickwork.workflow.arguments import constrain, expect
+from brickwork.workflow.components import Index
 from brickwork.workflow.family import Border, Family, read_border
 from brickwork.workflow.inputs import parse_size
 from brickwork.workflow.trace import Value
@@ -30,13 +31,13 @@ class DiffusionFamily(Family):
     sizes: Sizes
     sampler: Sampler
 
-    def __init__(self, root: Path, index: dict[str, Any]) -> None:
+    def __init__(self, root: Path, index: Index) -> None:
         super().__init__(root, index)
         self.border: Border = read_border(root)
         self.read(root, index)
         check_border(root, self.border, self.sizes)
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         """Set the family's attributes from the directory; raise ModelError for what can't be computed exactly."""
         raise NotImplementedError
 

@@ -8,6 +8,7 @@ import torch
 
 from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
+from brickwork.models import precision
 from brickwork.models.text import TextEncoder
 from brickwork.models.vision import ImageEncoder
 
@@ -88,15 +89,20 @@ def _pretrained(target: str, path: str, **options: Any) -> Any:
 
 def _model(spec: ModelSpec) -> Any:
     """The model, when the files hold every tensor of it, each finite. The libraries draw missing ones at random."""
-    model, info = _pretrained(
-        CLASSES[spec.kind], spec.path, dtype=getattr(torch, spec.dtype), use_safetensors=True, output_loading_info=True
-    )
+    target = CLASSES[spec.kind]
+    options = precision.load_options(spec, target.partition(":")[0])
+    with precision.converting(spec):
+        model, info = _pretrained(target, spec.path, use_safetensors=True, output_loading_info=True, **options)
     for what in ("missing_keys", "mismatched_keys", "error_msgs"):
         if found := [str(entry) for entry in info.get(what) or ()]:
             raise ModelError(f"{spec.path}: {what.replace('_', ' ')}: {', '.join(sorted(found)[:3])}; copy it anew.")
     for name, tensor in model.state_dict().items():
-        if not _is_finite(tensor):
-            raise ModelError(f"{spec.path}: {name} holds NaN or infinity; the weights are broken, copy them anew.")
+        if not _is_finite(precision.factors(tensor)):
+            hint = " Or fp16 can't hold them: try bf16." if spec.dtype == "float16" else ""
+            raise ModelError(
+                f"{spec.path}: {name} holds NaN or infinity; the weights are broken, copy them anew.{hint}"
+            )
+    precision.prepare(model, spec)
     return model
 
 

@@ -17,6 +17,7 @@ import torch
 
 from brickwork.models.lora_cache import adapters as loaded
 from brickwork.models.lora_files import Pair
+from brickwork.models.precision import uncompiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def applied(model: Any, part: str, requests: Sequence[tuple[str, int]]) -> Itera
         for layer, parts in _by_layer(model, part, requests).items()
     ]
     try:
-        yield
+        with uncompiled(model):
+            yield
     finally:
         for hook in hooks:
             hook.remove()
@@ -113,10 +115,11 @@ def _adding(parts: list[_Part], rows: int) -> Callable[[Any, tuple[torch.Tensor,
 
 def _added(module: Any, x: torch.Tensor, output: torch.Tensor, pairs: Sequence[tuple[Pair, float]]) -> torch.Tensor:
     for pair, scale in pairs:
+        down, up = pair.down.to(x.dtype), pair.up.to(x.dtype)
         if isinstance(module, torch.nn.Conv2d):
-            low = torch.nn.functional.conv2d(x, pair.down, None, module.stride, module.padding, module.dilation)
-            output = output + torch.nn.functional.conv2d(low, pair.up) * scale
+            low = torch.nn.functional.conv2d(x, down, None, module.stride, module.padding, module.dilation)
+            output = output + torch.nn.functional.conv2d(low, up) * scale
         else:
-            low = torch.nn.functional.linear(x, pair.down)
-            output = output + torch.nn.functional.linear(low, pair.up) * scale
+            low = torch.nn.functional.linear(x, down)
+            output = output + torch.nn.functional.linear(low, up) * scale
     return output

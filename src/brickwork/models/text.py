@@ -35,28 +35,28 @@ class TextEncoder:
 
 
 def clip(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
-    """text -> hidden [1, max_length, width] (last but one layer), pooled [1, projection]; float32."""
+    """text -> hidden [1, max_length, width] (last but one layer), pooled [1, projection]; in the model's dtype."""
     out = encoder.forward(calls, output_hidden_states=True)
     return _split(len(calls), out.hidden_states[-2], out[0])
 
 
 def clip_inner(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
-    """text -> hidden [1, max_length, width] of the last but one layer; float32."""
+    """text -> hidden [1, max_length, width] of the last but one layer; in the model's dtype."""
     return _split(len(calls), encoder.forward(calls, output_hidden_states=True).hidden_states[-2])
 
 
 def clip_last(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
-    """text -> hidden [1, max_length, width] of the last layer, normalised; float32."""
+    """text -> hidden [1, max_length, width] of the last layer, normalised; in the model's dtype."""
     return _split(len(calls), encoder.forward(calls)[0])
 
 
 def clip_pooled(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
-    """text -> pooled [1, width]: the last layer at the end of the text; float32."""
+    """text -> pooled [1, width]: the last layer at the end of the text; in the model's dtype."""
     return _split(len(calls), encoder.forward(calls, output_hidden_states=False).pooler_output)
 
 
 def t5(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
-    """text -> hidden [1, max_length, width]; float32."""
+    """text -> hidden [1, max_length, width]; in the model's dtype."""
     return _split(len(calls), encoder.forward(calls)[0])
 
 

@@ -7,6 +7,7 @@ source    diffusers StableDiffusion3Pipeline.__call__ (decode), VaeImageProcesso
 from typing import Any
 
 import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 from brickwork.models.ops import Call, Op, Outputs, each
 from brickwork.models.start import mask_of
@@ -23,7 +24,20 @@ def _decode(vae: Any, latents: torch.Tensor, channels_last: bool = False) -> tor
     latents = latents / vae.config.scaling_factor
     if vae.config.shift_factor is not None:
         latents = latents + vae.config.shift_factor
-    return vae.decode(latents, return_dict=False)[0].contiguous()
+    return decoded(vae, latents).contiguous()
+
+
+def decoded(vae: Any, latents: torch.Tensor, *more: Any) -> torch.Tensor:
+    """What an autoencoder of any dtype makes of latents, float32."""
+    return vae.decode(latents.to(vae.dtype), *more, return_dict=False)[0].to(torch.float32)
+
+
+def encoded(vae: Any, pixels: torch.Tensor) -> DiagonalGaussianDistribution:
+    """The distribution of latents that an autoencoder of any dtype gives for pixels, float32."""
+    posterior = vae.encode(pixels.to(vae.dtype)).latent_dist
+    if posterior.parameters.dtype == torch.float32:
+        return posterior
+    return DiagonalGaussianDistribution(posterior.parameters.to(torch.float32))
 
 
 def encode(vae: Any, calls: list[Call]) -> list[Outputs]:
@@ -32,7 +46,7 @@ def encode(vae: Any, calls: list[Call]) -> list[Outputs]:
 
 
 def _encode(vae: Any, image: torch.Tensor) -> torch.Tensor:
-    return vae.encode(pixels_of(image)).latent_dist.parameters.contiguous()
+    return encoded(vae, pixels_of(image)).parameters.contiguous()
 
 
 def pixels_of(image: torch.Tensor) -> torch.Tensor:
@@ -48,7 +62,7 @@ def encode_masked(vae: Any, calls: list[Call]) -> list[Outputs]:
 
 def _encode_masked(vae: Any, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     kept = pixels_of(image) * (mask_of(mask) < 0.5)
-    return vae.encode(kept).latent_dist.parameters.contiguous()
+    return encoded(vae, kept).parameters.contiguous()
 
 
 def control_image(vae: Any, calls: list[Call]) -> list[Outputs]:
@@ -59,7 +73,7 @@ def control_image(vae: Any, calls: list[Call]) -> list[Outputs]:
 def _control_image(
     vae: Any, image: torch.Tensor, rows: int, seed: int, scaling_factor: float, shift_factor: float, before: int
 ) -> torch.Tensor:
-    posterior = vae.encode(torch.cat([pixels_of(image).contiguous()] * rows)).latent_dist
+    posterior = encoded(vae, torch.cat([pixels_of(image).contiguous()] * rows))
     generator = torch.Generator("cpu").manual_seed(seed)
     for _ in range(before):
         posterior.sample(generator)

@@ -20,7 +20,7 @@ class ImageEncoder:
 
 
 def clip(encoder: ImageEncoder, calls: list[Call]) -> list[Outputs]:
-    """image [1, H, W, 3] uint8 -> hidden [1, tokens, width] float32, the vision model's last but one layer."""
+    """image [1, H, W, 3] uint8 -> hidden [1, tokens, width] of the last but one layer, in the model's dtype."""
     pictures = [Image.fromarray(call.args["image"][0].numpy()) for call in calls]
     pixels = encoder.processor(images=pictures, return_tensors="pt")
     hidden = encoder.model(**pixels, output_hidden_states=True).hidden_states[-2]

@@ -1,13 +1,14 @@
 """The workflows that are shipped, as functions of a model directory: the starter's, or any other of its family.
 
 Those that draw share text encoders, transformer and autoencoder, and image-to-video shares the autoencoder with them:
-on one cluster each is loaded once.
+on one cluster each is loaded once. `variant` is precision and compile, as `bw.family` takes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import brickwork as bw
 
@@ -21,9 +22,9 @@ QUICK_STEPS = 6
 """Fewest steps at which the starter still draws what the prompt says."""
 
 
-def text_to_image(model: Path = STARTER) -> bw.Workflow:
+def text_to_image(model: Path = STARTER, **variant: Any) -> bw.Workflow:
     """The workflow `text-to-image` on the model in a directory."""
-    sd3 = bw.family(model)
+    sd3 = bw.family(model, **variant)
 
     @bw.workflow
     def text_to_image(
@@ -42,9 +43,9 @@ def text_to_image(model: Path = STARTER) -> bw.Workflow:
     return text_to_image
 
 
-def text_to_image_quick(model: Path = STARTER) -> bw.Workflow:
+def text_to_image_quick(model: Path = STARTER, **variant: Any) -> bw.Workflow:
     """The workflow `text-to-image-quick`: few steps and no second row for guidance."""
-    sd3 = bw.family(model)
+    sd3 = bw.family(model, **variant)
 
     @bw.workflow
     def text_to_image_quick(
@@ -60,9 +61,9 @@ def text_to_image_quick(model: Path = STARTER) -> bw.Workflow:
     return text_to_image_quick
 
 
-def image_to_image(model: Path = STARTER) -> bw.Workflow:
+def image_to_image(model: Path = STARTER, **variant: Any) -> bw.Workflow:
     """The workflow `image-to-image` on the model in a directory."""
-    sd3 = bw.family(model)
+    sd3 = bw.family(model, **variant)
 
     @bw.workflow
     def image_to_image(
@@ -84,9 +85,9 @@ def image_to_image(model: Path = STARTER) -> bw.Workflow:
     return image_to_image
 
 
-def image_to_video(model: Path = STARTER_VIDEO) -> bw.Workflow:
+def image_to_video(model: Path = STARTER_VIDEO, **variant: Any) -> bw.Workflow:
     """The workflow `image-to-video` on the model in a directory of a video family."""
-    video = bw.family(model)
+    video = bw.family(model, **variant)
 
     @bw.workflow
     def image_to_video(
@@ -107,9 +108,9 @@ def image_to_video(model: Path = STARTER_VIDEO) -> bw.Workflow:
     return image_to_video
 
 
-def text_to_video(model: Path) -> bw.Workflow:
+def text_to_video(model: Path, **variant: Any) -> bw.Workflow:
     """The workflow `text-to-video` on the model in a directory of a video family; none is shipped."""
-    video = bw.family(model)
+    video = bw.family(model, **variant)
 
     @bw.workflow
     def text_to_video(

@@ -8,12 +8,13 @@ are refused: loading them runs code.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
 from brickwork.core.errors import ModelError
+from brickwork.workflow.variants import AS_REFERENCE, FLOAT_BYTES, REFERENCE, Variant, Variants
 
 STEMS = ("model", "diffusion_pytorch_model")
 """File stems of weights, as transformers and diffusers write them."""
@@ -21,7 +22,7 @@ STEMS = ("model", "diffusion_pytorch_model")
 CONFIG_NAMES = {"scheduler": "scheduler_config.json", "image_processor": "preprocessor_config.json"}
 """Of the components whose configuration is not called config.json; tokenizers are read by their prefix."""
 
-FLOATS = ("F32", "F16", "BF16", "F64")
+FLOATS = tuple(FLOAT_BYTES)
 """Dtypes of safetensors that weights may be stored in."""
 
 MAX_HEADER_BYTES = 100 * 2**20
@@ -31,13 +32,25 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Index:
+    """What a model_index.json says, and in which variants the user wants its components."""
+
+    entries: Mapping[str, Any]
+    variants: Variants = AS_REFERENCE
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.entries.get(name, default)
+
+
+@dataclass(frozen=True)
 class Component:
-    """One component's directory, its class by model_index.json, and its configuration."""
+    """One component's directory, its class by model_index.json, its configuration, and the variant to use it in."""
 
     name: str
     directory: Path
     class_name: str
     config: dict[str, Any]
+    variant: Variant = REFERENCE
 
     def get(self, key: str, kind: type[T]) -> T:
         """`config[key]`, which must be of `kind` (an int may stand for a float)."""
@@ -62,17 +75,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def is_listed(index: dict[str, Any], name: str) -> bool:
+def is_listed(index: Index, name: str) -> bool:
     """True when model_index.json names a class for the component; pipelines may do without some."""
     entry = index.get(name)
     return isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
 
 
-def read_component(root: Path, index: dict[str, Any], name: str, classes: tuple[str, ...]) -> Component:
-    """The component `name` of the pipeline in `root`, when it is of one of `classes`.
-
-    index     content of model_index.json
-    """
+def read_component(root: Path, index: Index, name: str, classes: tuple[str, ...]) -> Component:
+    """The component `name` of the pipeline in `root`, when it is of one of `classes`."""
     entry = index.get(name)
     class_name = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
     if class_name is None:
@@ -85,10 +95,10 @@ def read_component(root: Path, index: dict[str, Any], name: str, classes: tuple[
     config_name = CONFIG_NAMES.get(name, "config.json")
     if name.startswith("tokenizer"):
         config_name = "tokenizer_config.json"
-    return Component(name, directory, str(class_name), read_json(directory / config_name))
+    return Component(name, directory, str(class_name), read_json(directory / config_name), index.variants.of(name))
 
 
-def read_model(directory: Path, classes: tuple[str, ...]) -> Component:
+def read_model(directory: Path, classes: tuple[str, ...], variant: Variant) -> Component:
     """A model in a directory of its own (a ControlNet, an upscaler), when it is of one of `classes`."""
     if not directory.is_dir():
         raise ModelError(f"{directory} is no directory; expected a model as save_pretrained writes it.")
@@ -96,7 +106,7 @@ def read_model(directory: Path, classes: tuple[str, ...]) -> Component:
     class_name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
     if class_name not in classes:
         raise ModelError(f"{directory} is a {class_name}; supported: {', '.join(classes)}.")
-    return Component(directory.name, directory, str(class_name), config)
+    return Component(directory.name, directory, str(class_name), config, variant)
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -118,18 +128,35 @@ def weight_files(directory: Path) -> list[Path]:
     raise ModelError(f"{directory} has no weights; expected {' or '.join(f'{stem}.safetensors' for stem in STEMS)}.")
 
 
-def count_numbers(files: list[Path]) -> int:
-    """How many numbers the weights have, by the headers; checks that each file is as long as its header says."""
-    return sum(_count_in(file) for file in files)
+@dataclass(frozen=True)
+class Stored:
+    """One tensor of a safetensors file, by its header."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str  # as safetensors calls it: "BF16"
 
 
-def _count_in(file: Path) -> int:
+def stored_tensors(files: list[Path]) -> Iterator[Stored]:
+    """What the files hold, by their headers.
+
+    raises    ModelError for a file that is not as long as its header says, or holds what weights are not made of
+    """
+    for file in files:
+        yield from _stored_in(file)
+
+
+def _stored_in(file: Path) -> list[Stored]:
     size = file.stat().st_size
     try:
         header, start = _read_header(file, size)
         tensors = [entry for name, entry in header.items() if name != "__metadata__"]
         end = max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
-        count = sum(prod(int(axis) for axis in entry["shape"]) for entry in tensors)
+        found = [
+            Stored(name, tuple(int(axis) for axis in entry["shape"]), str(entry["dtype"]))
+            for name, entry in header.items()
+            if name != "__metadata__"
+        ]
         odd = sorted((name, entry["dtype"]) for name, entry in header.items() if _is_odd(name, entry))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ModelError(f"{file} is no safetensors file, or its header is broken ({error}); copy it anew.") from None
@@ -138,7 +165,7 @@ def _count_in(file: Path) -> int:
     if odd:
         name, dtype = odd[0]
         raise ModelError(f"{file}: {name} is {dtype}; supported weights: {', '.join(FLOATS)}.")
-    return count
+    return found
 
 
 def _is_odd(name: str, entry: dict[str, Any]) -> bool:

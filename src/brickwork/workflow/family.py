@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from brickwork.core.errors import ModelError
-from brickwork.workflow.components import read_json
+from brickwork.workflow.components import Index, read_json
 from brickwork.workflow.lines import mistake
 
 P = ParamSpec("P")
@@ -21,7 +21,7 @@ R = TypeVar("R")
 class Family:
     """A model directory whose operations add nodes to a workflow. Constructing one reads files, but no weights."""
 
-    def __init__(self, root: Path, index: dict[str, Any]) -> None:
+    def __init__(self, root: Path, index: Index) -> None:
         self.root = root
         self.index = index
 

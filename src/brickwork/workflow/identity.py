@@ -19,8 +19,8 @@ from typing import Any
 from brickwork.core.errors import ModelError
 from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
-from brickwork.core.tensor import ITEM_BYTES
-from brickwork.workflow.components import Component, count_numbers, weight_files
+from brickwork.workflow.components import Component, stored_tensors, weight_files
+from brickwork.workflow.variants import REFERENCE, Variant
 
 ID_DIGITS = 16
 """Hex digits of a digest in an id: 64 bits, beyond any chance of two equal ones."""
@@ -31,28 +31,43 @@ SETTLED_S = 2.0
 _VERSION_KEYS = ("transformers_version", "torch_dtype", "dtype")
 
 
-def model_spec(kind: str, component: Component, dtype: str, tokenizer: Component | None = None) -> ModelSpec:
-    """The ModelSpec of a component.
+def model_spec(kind: str, component: Component, tokenizer: Component | None = None) -> ModelSpec:
+    """The ModelSpec of a component in its variant.
 
     kind        loader key in `brickwork.models`
-    dtype       the weights are used in it, whatever they are stored in
     tokenizer   its files become part of the identity, its directory an extra of the spec
     """
     files = weight_files(component.directory)
-    numbers = count_numbers(files)
-    config = plain_config(component.config)
-    digest = hashlib.sha256(json.dumps([kind, dtype, component.class_name, config], sort_keys=True).encode())
+    variant, config = component.variant, plain_config(component.config)
+    options = _options(variant)
+    said = [kind, variant.dtype, component.class_name, config, *options]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for part in [*files, *(_tokenizer_files(tokenizer) if tokenizer else [])]:
         digest.update(f"\n{part.name} {file_digest(part)}".encode())
     return ModelSpec(
         id=ModelId(f"{kind}-{digest.hexdigest()[:ID_DIGITS]}"),
         kind=kind,
         path=str(component.directory),
-        dtype=dtype,
-        weight_bytes=numbers * ITEM_BYTES[dtype],
-        profile=f"{component.class_name}-{_short(config)}",
-        extras=(("tokenizer", str(tokenizer.directory)),) if tokenizer else (),
+        dtype=variant.dtype,
+        weight_bytes=sum(
+            variant.nbytes(component.class_name, tensor.name, tensor.shape, tensor.dtype)
+            for tensor in stored_tensors(files)
+        ),
+        profile=f"{component.class_name}-{_short(_profiled(config, variant))}",
+        extras=((("tokenizer", str(tokenizer.directory)),) if tokenizer else ()) + options,
     )
+
+
+def _options(variant: Variant) -> tuple[tuple[str, str], ...]:
+    """What a loader must know of a variant beside its dtype."""
+    narrow = (("precision", variant.precision),) if variant.precision == "int8" else ()
+    return narrow + ((("compile", "yes"),) if variant.is_compiled else ())
+
+
+def _profiled(config: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
+    """What decides speed: the configuration, and the variant when it is not the reference's."""
+    said = {} if variant == REFERENCE else {"variant": [variant.precision, variant.is_compiled]}
+    return dict(config) | said
 
 
 def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:

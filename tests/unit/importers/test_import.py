@@ -49,7 +49,7 @@ def test_quantised_weights_are_refused(tiny_sd3: Path, tmp_path: Path) -> None:
     name = next(name for name in sorted(tensors) if name.endswith(".weight"))
     tensors[name] = tensors[name].mul(100).to(dtype=__import__("torch").int8)
     save_file(tensors, file)
-    with pytest.raises(ModelError, match=f"{name} is I8; supported weights: F32, F16, BF16, F64"):
+    with pytest.raises(ModelError, match=f"{name} is I8; supported weights: F64, F32, F16, BF16"):
         bw.family(directory)
 
 
@@ -108,9 +108,8 @@ def test_equal_text_encoders_of_two_directories_are_one_model(tiny_sd3: Path, tm
     assert first.denoiser.id != second.denoiser.id
 
 
-def test_another_dtype_is_another_model(tiny_sd3: Path) -> None:
-    from brickwork.workflow.components import read_component, read_json
-    from brickwork.workflow.identity import model_spec
-
-    vae = read_component(tiny_sd3, read_json(tiny_sd3 / "model_index.json"), "vae", ("AutoencoderKL",))
-    assert model_spec("vae", vae, "float32").id != model_spec("vae", vae, "bfloat16").id
+def test_another_variant_is_another_model(tiny_sd3: Path) -> None:
+    asked = [{}, *({"precision": word} for word in ("bf16", "fp16", "int8", {"text_encoder": "bf16"}))]
+    asked += [given | {"compile": True} for given in asked[:2]]
+    assert len({bw.family(tiny_sd3, **given).clip_1.spec.id for given in asked}) == 6, "bf16 was asked for twice"
+    assert bw.family(tiny_sd3, precision={"text_encoder": "bf16"}).denoiser.id == bw.family(tiny_sd3).denoiser.id

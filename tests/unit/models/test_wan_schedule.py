@@ -11,6 +11,7 @@ import pytest
 from diffusers import UniPCMultistepScheduler
 
 from brickwork.models.wan.config import _read_share
+from brickwork.workflow.components import Index
 
 
 @pytest.mark.parametrize("shift", (3.0, 5.0, 8.0, 12.0))
@@ -25,7 +26,7 @@ def test_the_share_of_high_noise(shift: float, boundary: float, tmp_path: Path) 
         "transformer_2": ["diffusers", "WanTransformer3DModel"],
         "scheduler": ["diffusers", "UniPCMultistepScheduler"],
     }
-    share = _read_share(tmp_path, index)
+    share = _read_share(tmp_path, Index(index))
     for steps in range(1, 121):
         scheduler.set_timesteps(steps)
         high = int((scheduler.timesteps >= boundary * 1000).sum())

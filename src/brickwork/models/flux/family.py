@@ -8,7 +8,6 @@ source    diffusers FluxPipeline and its Img2Img, Inpaint and ControlNet variant
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from brickwork.core.errors import ModelError
 from brickwork.core.request import Scalar
@@ -17,11 +16,12 @@ from brickwork.models.image.controls import ControlNet, Residual
 from brickwork.models.image.encoders import Conditioning, TextModel, read_clip, read_clip_tokenizer, read_t5
 from brickwork.models.image.family import ImageFamily
 from brickwork.models.image.sampling import read_sampler
-from brickwork.models.image.space import DTYPE, MAX_SIDE, Sizes, read_space
+from brickwork.models.image.space import MAX_SIDE, Sizes, read_space
 from brickwork.models.image.tokens import check_packed, control_latents, tokens_type
-from brickwork.workflow.components import read_component, read_model
+from brickwork.workflow.components import Index, read_component, read_model
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.trace import Value, constant
+from brickwork.workflow.variants import CONTROLNET
 
 T5_TOKENS = 512
 """The stock pipeline's `max_sequence_length`. T5 gets no mask, so the padded length is part of the result."""
@@ -39,7 +39,7 @@ class FluxFamily(ImageFamily):
     t5: TextModel
     told_guidance: bool
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         self.transformer = read_component(root, index, "transformer", ("FluxTransformer2DModel",))
         tokenizer = read_clip_tokenizer(root, index, "tokenizer")
         tokens = tokenizer.get("model_max_length", int)
@@ -49,7 +49,7 @@ class FluxFamily(ImageFamily):
         self.sampler = read_sampler(
             root, index, ("FlowMatchEulerDiscreteScheduler",), shift_patch=2, linear_sigmas=True
         )
-        self.denoiser = model_spec("flux_transformer", self.transformer, DTYPE)
+        self.denoiser = model_spec("flux_transformer", self.transformer)
         self.in_channels = check_packed(self.transformer, self.space)
         self.told_guidance = bool(self.transformer.config.get("guidance_embeds", False))
         self.steps = self.steps if self.told_guidance else 4
@@ -60,8 +60,8 @@ class FluxFamily(ImageFamily):
                 raise ModelError(f"{self.transformer.directory}: {key} is {found}, but the text encoders give {value}.")
 
     def text_types(self) -> dict[str, Type]:
-        embeds = Type("embedding", self.t5.spec.id, "float32", (1, self.t5.tokens, self.t5.width))
-        return {"embeds": embeds, "pooled": Type("embedding", self.clip.spec.id, "float32", (1, self.clip.pooled))}
+        embeds = self.t5.type((1, self.t5.tokens, self.t5.width))
+        return {"embeds": embeds, "pooled": self.clip.type((1, self.clip.pooled))}
 
     def encode_text(self, text: Value, adapters: Value) -> Conditioning:
         pooled = self.clip.emit("text.clip_pooled", text, adapters, "pooled")["pooled"]
@@ -74,7 +74,7 @@ class FluxFamily(ImageFamily):
         return {"guidance": guidance}
 
     def read_controlnet(self, root: Path) -> ControlNet:
-        net = read_model(root, ("FluxControlNetModel",))
+        net = read_model(root, ("FluxControlNetModel",), self.index.variants.of(CONTROLNET))
         for option in ("num_mode", "conditioning_embedding_channels"):
             if (found := net.config.get(option)) is not None:
                 raise ModelError(f"{root}: {option} is {found!r}; supported: none.")
@@ -82,7 +82,7 @@ class FluxFamily(ImageFamily):
         attrs: dict[str, Scalar] = {
             "double": net.get("num_layers", int), "single": net.get("num_single_layers", int), "width": width
         }  # fmt: skip
-        spec = model_spec("flux_controlnet", net, DTYPE)
+        spec = model_spec("flux_controlnet", net)
         return ControlNet(spec, "flux.control", attrs | self.sampler.attrs)
 
     def control_inputs(
@@ -96,5 +96,5 @@ class FluxFamily(ImageFamily):
         assert isinstance(width, int)
         return tuple(Residual(f"{kind}_{k}", width, 2) for kind, n in counts.items() for k in range(int(str(n))))
 
-    def residual_type(self, residual: Residual, rows: Value, latents: Value) -> Type:
-        return tokens_type(residual, rows, latents)
+    def residual_type(self, residual: Residual, dtype: str, rows: Value, latents: Value) -> Type:
+        return tokens_type(residual, dtype, rows, latents)

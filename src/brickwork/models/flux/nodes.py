@@ -26,7 +26,7 @@ def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
     with lora.applied(transformer, calls[0].attrs["lora"], [(call.args["adapters"], 1) for call in calls]):
         tokens = transformer(**_inputs(transformer, calls), **extra, return_dict=False)[0]
     height, width = calls[0].args["latents"].shape[-2:]
-    return [(unpack(part, height, width),) for part in tokens.split(1)]
+    return [(unpack(part, height, width),) for part in tokens.to(torch.float32).split(1)]
 
 
 def control(controlnet: Any, calls: list[Call]) -> list[Outputs]:

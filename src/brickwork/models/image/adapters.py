@@ -16,7 +16,7 @@ from typing import Any
 from brickwork.core.errors import ModelError
 from brickwork.graph.types import FLOAT, TEXT
 from brickwork.workflow.arguments import constrain, expect
-from brickwork.workflow.components import count_numbers
+from brickwork.workflow.components import stored_tensors
 from brickwork.workflow.identity import ID_DIGITS, file_digest
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.trace import Value, arithmetic, constant
@@ -53,5 +53,5 @@ def _line(label: str, path: Any) -> str:
         raise ModelError(f"{path} is not a .safetensors file; loading other formats would run code. Convert it first.")
     if "\n" in str(file):
         raise ModelError(f"{file!r} has a line break in its name; rename it.")
-    count_numbers([file])
+    list(stored_tensors([file]))
     return f"{file_digest(file)[:ID_DIGITS]} {file}"

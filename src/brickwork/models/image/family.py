@@ -96,10 +96,10 @@ class ImageFamily(DiffusionFamily):
         """
         return {"image": picture}
 
-    def residual_type(self, residual: Residual, rows: Value, latents: Value) -> Type:
+    def residual_type(self, residual: Residual, dtype: str, rows: Value, latents: Value) -> Type:
         """[rows, channels, h, w]; families of token models put channels last."""
         sides = (_divided(axis, residual.over) for axis in latents.type.shape[2:])
-        return Type("residual", "", "float32", (Dim(rows.name), residual.channels, *sides))
+        return Type("residual", "", dtype, (Dim(rows.name), residual.channels, *sides))
 
     # ---------------------------------------------------------------------------------------------- the surface
 
@@ -331,7 +331,7 @@ class ImageFamily(DiffusionFamily):
     ) -> dict[str, Value]:
         ports: dict[str, Value] = {}
         for k, (net, inputs) in enumerate(controls):
-            outputs = {r.port: self.residual_type(r, rows, latents) for r in self.residuals(net)}
+            outputs = {r.port: self.residual_type(r, net.spec.dtype, rows, latents) for r in self.residuals(net)}
             given = emit(net.op, {**per_step, **inputs}, outputs, model=net.spec, attrs=net.attrs)
             ports |= {f"control{k}_{port}": value for port, value in given.items()}
         return ports

@@ -15,7 +15,7 @@ from typing import Any
 from brickwork.core.errors import ModelError
 from brickwork.core.request import Scalar
 from brickwork.graph.types import Type
-from brickwork.workflow.components import Component, read_component
+from brickwork.workflow.components import Component, Index, read_component
 from brickwork.workflow.identity import plain_config
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.trace import Value, arithmetic, constant, emit
@@ -112,12 +112,12 @@ class Sampler:
         return emit("sampler.step", inputs, outputs, attrs=self.attrs)
 
 
-def read_sampler(root: Path, index: Mapping[str, Any], classes: tuple[str, ...], **extra: Scalar) -> Sampler:
+def read_sampler(root: Path, index: Index, classes: tuple[str, ...], **extra: Scalar) -> Sampler:
     """The sampler that the directory names, when it is one of `classes` with options that are supported.
 
     extra     what the family does beside it: linear_sigmas, shift_patch
     """
-    component = read_component(root, dict(index), "scheduler", classes)
+    component = read_component(root, index, "scheduler", classes)
     kind = KINDS[component.class_name]
     for option, values in kind.allowed.items():
         found = component.config.get(option, values[0])

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.core.request import Scalar
 from brickwork.graph.types import Dim, Type
-from brickwork.workflow.components import read_component
+from brickwork.workflow.components import Index, read_component
 from brickwork.workflow.family import Border
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.lines import mistake
-
-DTYPE = "float32"
-"""Weights are used in it whatever they are stored in: on a CPU nothing narrower is faster for one image."""
 
 MAX_SIDE = 8192
 """Pixels of a side, where the model itself sets no limit."""
@@ -59,14 +55,16 @@ class LatentSpace:
         return Dim(axis.scalar, pixels // axis.over) if pixels % axis.over == 0 else axis
 
 
-def read_space(root: Path, index: dict[str, Any]) -> LatentSpace:
+def read_space(root: Path, index: Index) -> LatentSpace:
     """The space of an AutoencoderKL."""
     vae = read_component(root, index, "vae", ("AutoencoderKL",))
+    if vae.variant.precision == "fp16" and vae.config.get("force_upcast"):
+        vae = replace(vae, variant=replace(vae.variant, precision="fp32"))  # it overflows, as its maker says
     shift = vae.config.get("shift_factor")
     if (mean := vae.config.get("latents_mean")) is not None:
         raise ModelError(f"{vae.directory}: latents_mean is {mean!r}; supported: none.")
     return LatentSpace(
-        vae=model_spec("vae", vae, DTYPE),
+        vae=model_spec("vae", vae),
         channels=vae.get("latent_channels", int),
         over=2 ** (len(vae.get("block_out_channels", list)) - 1),
         scaling_factor=vae.get("scaling_factor", float),

@@ -20,13 +20,13 @@ def check_packed(transformer: Component, space: LatentSpace) -> int:
     return space.channels
 
 
-def tokens_type(residual: Residual, rows: Value, latents: Value) -> Type:
+def tokens_type(residual: Residual, dtype: str, rows: Value, latents: Value) -> Type:
     """[rows, h, w, channels]: tokens in their places in the picture."""
     sides = (
         Dim(axis.scalar, axis.times, axis.over * residual.over) if isinstance(axis, Dim) else axis // residual.over
         for axis in latents.type.shape[2:]
     )
-    return Type("residual", "", "float32", (Dim(rows.name), *sides, residual.channels))
+    return Type("residual", "", dtype, (Dim(rows.name), *sides, residual.channels))
 
 
 def control_latents(

@@ -25,14 +25,13 @@ from brickwork.models.image.sampling import read_sampler
 from brickwork.models.image.space import Sizes
 from brickwork.models.video.family import MAX_SIDE, Start, VideoFamily
 from brickwork.workflow.arguments import expect
-from brickwork.workflow.components import Component, read_component
+from brickwork.workflow.components import Component, Index, read_component
 from brickwork.workflow.family import operation
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.loop import counted_loop
 from brickwork.workflow.trace import Value, emit
 
-DTYPE = "float32"
 TEXT_TOKENS = 128
 """The stock pipelines' `max_sequence_length`. The encoder gets no mask, so the padded length is part of the result."""
 
@@ -54,12 +53,12 @@ class LTXFamily(VideoFamily):
     steps, guidance, frames, rate = 50, 3.0, 161, 25
     decode_op = "ltx.decode"
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         vae = read_component(root, index, "vae", ("AutoencoderKLLTXVideo",))
         text = read_component(root, index, "text_encoder", ("T5EncoderModel",))
         transformer = read_component(root, index, "transformer", ("LTXVideoTransformer3DModel",))
         tokenizer = read_component(root, index, "tokenizer", ("T5Tokenizer", "T5TokenizerFast"))
-        self.vae, self.channels = model_spec("ltx_vae", vae, DTYPE), vae.get("latent_channels", int)
+        self.vae, self.channels = model_spec("ltx_vae", vae), vae.get("latent_channels", int)
         self.over, self.per_latent = _shrinks(vae)
         self.sizes = Sizes((512, 704), self.over, MAX_SIDE)
         self.from_image = index.get("_class_name") == "LTXImageToVideoPipeline"
@@ -67,9 +66,9 @@ class LTXFamily(VideoFamily):
         self.sampler = read_sampler(root, index, classes, linear_sigmas=True, shift_patch=1)
         if json.loads(self.sampler.text)["options"].get("shift_terminal"):
             self.min_steps = 2  # one step would be both the first and the terminal one; the library divides by zero
-        self.text: ModelSpec = model_spec("t5_text", text, DTYPE, tokenizer)
+        self.text: ModelSpec = model_spec("t5_text", text, tokenizer)
         self.text_tokens, self.text_width = TEXT_TOKENS, text.get("d_model", int)
-        self.transformer: ModelSpec = model_spec("ltx_transformer", transformer, DTYPE)
+        self.transformer: ModelSpec = model_spec("ltx_transformer", transformer)
         wanted = ONLY | {"in_channels": self.channels, "caption_channels": self.text_width}
         for key, value in wanted.items():
             if (found := transformer.config.get(key)) != value:
@@ -148,7 +147,7 @@ class LTXFamily(VideoFamily):
         return given
 
     def _text_types(self) -> tuple[Type, Type]:
-        hidden = Type("embedding", self.text.id, "float32", (1, self.text_tokens, self.text_width))
+        hidden = Type("embedding", self.text.id, self.text.dtype, (1, self.text_tokens, self.text_width))
         return hidden, Type("mask", self.text.id, "bool", (1, self.text_tokens))
 
 

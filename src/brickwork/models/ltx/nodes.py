@@ -12,13 +12,14 @@ import torch
 from brickwork.models.ops import Call, Op, Outputs
 from brickwork.models.sampler import timestep
 from brickwork.models.text import TextEncoder
+from brickwork.models.vae import decoded, encoded
 
 DECODE_TIMESTEP = 0.0
 """The stock pipelines' default, for autoencoders that are told one: decoding adds no noise."""
 
 
 def t5(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
-    """text -> hidden [1, max_length, width] float32, mask [1, max_length] bool."""
+    """text -> hidden [1, max_length, width] in the model's dtype, mask [1, max_length] bool."""
     texts, length = [call.args["text"] for call in calls], calls[0].attrs["max_length"]
     tokens = encoder.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     hidden = encoder.model(tokens.input_ids)[0]
@@ -37,8 +38,9 @@ def start_latents(vae: Any, calls: list[Call]) -> list[Outputs]:
 def _start(vae: Any, image: torch.Tensor, seed: int, frames: int) -> torch.Tensor:
     generator = torch.Generator("cpu").manual_seed(seed)
     pixels = 2.0 * image.to(torch.float32).div(255.0).permute(0, 3, 1, 2) - 1.0
-    first = vae.encode(pixels.unsqueeze(2)).latent_dist.sample(generator)
-    first = (first - vae.latents_mean.view(1, -1, 1, 1, 1)) * 1.0 / vae.latents_std.view(1, -1, 1, 1, 1)
+    first = encoded(vae, pixels.unsqueeze(2)).sample(generator)
+    mean, deviation = _statistics(vae)
+    first = (first - mean) * 1.0 / deviation
     given = torch.zeros(1, 1, frames, *first.shape[-2:])
     given[:, :, 0] = 1.0
     noise = torch.randn((1, first.shape[1], frames, *first.shape[-2:]), generator=generator)
@@ -93,12 +95,19 @@ def decode(vae: Any, calls: list[Call]) -> list[Outputs]:
 
 
 def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    mean, deviation = (part.view(1, -1, 1, 1, 1) for part in (vae.latents_mean, vae.latents_std))
+    mean, deviation = _statistics(vae)
     latents = latents * deviation / vae.config.scaling_factor + mean
     time = torch.tensor([DECODE_TIMESTEP]) if vae.config.timestep_conditioning else None
-    video = vae.decode(latents, time, return_dict=False)[0]
+    video = decoded(vae, latents, time)
     unit = (video[0].permute(1, 2, 3, 0) * 0.5 + 0.5).clamp(0, 1)
     return (unit * 255).round().to(torch.uint8)[None].contiguous()
+
+
+def _statistics(vae: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """(mean, deviation) of the latents, a number a channel, float32."""
+    parts = (vae.latents_mean, vae.latents_std)
+    mean, deviation = (part.view(1, -1, 1, 1, 1).to(torch.float32) for part in parts)
+    return mean, deviation
 
 
 OPS: dict[str, Op] = {

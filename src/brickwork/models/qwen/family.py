@@ -16,9 +16,9 @@ from brickwork.graph.types import Type
 from brickwork.models.image.encoders import Conditioning
 from brickwork.models.image.family import ImageFamily
 from brickwork.models.image.sampling import read_sampler
-from brickwork.models.image.space import DTYPE, MAX_SIDE, LatentSpace, Sizes
+from brickwork.models.image.space import MAX_SIDE, LatentSpace, Sizes
 from brickwork.models.image.tokens import check_packed
-from brickwork.workflow.components import read_component
+from brickwork.workflow.components import Index, read_component
 from brickwork.workflow.family import operation
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.lines import mistake
@@ -39,15 +39,15 @@ class QwenFamily(ImageFamily):
     predict_op, lora = "qwen.predict", "qwen:transformer"
     guide_op, decode_op = "qwen.guide", "qwen.decode"
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         encoder = read_component(root, index, "text_encoder", ENCODERS)
         tokenizer = read_component(root, index, "tokenizer", TOKENIZERS)
-        self.encoder = model_spec("qwen_text", encoder, DTYPE, tokenizer)
+        self.encoder = model_spec("qwen_text", encoder, tokenizer)
         transformer = read_component(root, index, "transformer", ("QwenImageTransformer2DModel",))
         if transformer.config.get("guidance_embeds"):
             raise ModelError(f"{transformer.directory}: guidance_embeds is True; supported: False.")
         self.width = transformer.get("joint_attention_dim", int)
-        self.denoiser = model_spec("qwen_transformer", transformer, DTYPE)
+        self.denoiser = model_spec("qwen_transformer", transformer)
         self.space = _read_space(root, index)
         self.in_channels = check_packed(transformer, self.space)
         self.sampler = read_sampler(
@@ -56,7 +56,7 @@ class QwenFamily(ImageFamily):
         self.sizes = Sizes((NATIVE_SIDE, NATIVE_SIDE), 2 * self.space.over, MAX_SIDE)
 
     def text_types(self) -> dict[str, Type]:
-        embeds = Type("embedding", self.encoder.id, "float32", (1, TEXT_TOKENS, self.width))
+        embeds = Type("embedding", self.encoder.id, self.encoder.dtype, (1, TEXT_TOKENS, self.width))
         return {"embeds": embeds, "mask": Type("mask", self.encoder.id, "int64", (1, TEXT_TOKENS))}
 
     def encode_text(self, text: Value, adapters: Value) -> Conditioning:
@@ -74,7 +74,7 @@ class QwenFamily(ImageFamily):
         raise mistake("inpaint_from: Qwen-Image is served from text only")
 
 
-def _read_space(root: Path, index: dict[str, Any]) -> LatentSpace:
+def _read_space(root: Path, index: Index) -> LatentSpace:
     vae = read_component(root, index, "vae", ("AutoencoderKLQwenImage",))
     over = 2 ** len(vae.get("temperal_downsample", list))
-    return LatentSpace(model_spec("qwen_vae", vae, DTYPE), vae.get("z_dim", int), over, 1.0, 0.0)
+    return LatentSpace(model_spec("qwen_vae", vae), vae.get("z_dim", int), over, 1.0, 0.0)

@@ -13,6 +13,7 @@ from brickwork.models.ops import Call, Op, Outputs
 from brickwork.models.packing import pack, unpack
 from brickwork.models.sampler import timestep
 from brickwork.models.text import TextEncoder
+from brickwork.models.vae import decoded
 
 TEMPLATE = (
     "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial "
@@ -25,7 +26,7 @@ MAX_TOKENS = 1024
 
 
 def encode(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
-    """text -> embeds [1, max_length, width] float32, mask [1, max_length] int64, 1 where there is text."""
+    """text -> embeds [1, max_length, width] in the model's dtype, mask [1, max_length] int64, 1 where there is text."""
     texts = [TEMPLATE.format(call.args["text"]) for call in calls]
     length = MAX_TOKENS + TEMPLATE_TOKENS
     tokens = encoder.tokenizer(texts, max_length=length, padding=True, truncation=True, return_tensors="pt")
@@ -65,7 +66,7 @@ def _ask(transformer: Any, calls: list[Call], prefix: str) -> list[torch.Tensor]
         img_shapes=[[(1, height // 2, width // 2)]] * len(calls),
         return_dict=False,
     )[0]
-    return [unpack(part, height, width) for part in tokens.split(1)]
+    return [unpack(part, height, width) for part in tokens.to(torch.float32).split(1)]
 
 
 def guide(_model: None, calls: list[Call]) -> list[Outputs]:
@@ -91,7 +92,7 @@ def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     shape = (1, vae.config.z_dim, 1, 1, 1)
     mean = torch.tensor(vae.config.latents_mean).view(shape)
     deviation = 1.0 / torch.tensor(vae.config.latents_std).view(shape)
-    return vae.decode(latents[:, :, None] / deviation + mean, return_dict=False)[0][:, :, 0].contiguous()
+    return decoded(vae, latents[:, :, None] / deviation + mean)[:, :, 0].contiguous()
 
 
 OPS: dict[str, Op] = {"text.qwen": encode, "qwen.predict": predict, "qwen.guide": guide, "qwen.decode": decode}

@@ -6,17 +6,18 @@ source    diffusers StableDiffusionPipeline and its Img2Img, Inpaint and Control
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from brickwork.graph.types import Type
 from brickwork.models.image.controls import ControlNet, Residual
 from brickwork.models.image.encoders import Conditioning, TextModel, read_clip, read_clip_tokenizer
 from brickwork.models.image.family import ImageFamily
 from brickwork.models.image.sampling import read_sampler, whole_start
-from brickwork.models.image.space import DTYPE, read_space
+from brickwork.models.image.space import read_space
 from brickwork.models.unet import declare
+from brickwork.workflow.components import Index
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.trace import Value
+from brickwork.workflow.variants import CONTROLNET
 
 
 class SD15Family(ImageFamily):
@@ -27,27 +28,27 @@ class SD15Family(ImageFamily):
     first_step = staticmethod(whole_start)
     clip: TextModel
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         unet = declare.read_unet(root, index, None)
         tokenizer = read_clip_tokenizer(root, index, "tokenizer")
         tokens = tokenizer.get("model_max_length", int)
         self.clip = read_clip(root, index, "text_encoder", "CLIPTextModel", tokenizer, tokens, "sd15")
         self.space = read_space(root, index)
         self.sampler = read_sampler(root, index, declare.SAMPLERS)
-        self.denoiser = model_spec("unet", unet, DTYPE)
+        self.denoiser = model_spec("unet", unet)
         self.in_channels = declare.in_channels(unet, self.space)
         self.sizes = declare.sizes_of(unet, self.space)
         declare.check_fit(unet, {"cross_attention_dim": self.clip.width, "out_channels": self.space.channels})
 
     def text_types(self) -> dict[str, Type]:
-        shape = (1, self.clip.tokens, self.clip.width)
-        return {"embeds": Type("embedding", self.clip.spec.id, "float32", shape)}
+        return {"embeds": self.clip.type((1, self.clip.tokens, self.clip.width))}
 
     def encode_text(self, text: Value, adapters: Value) -> Conditioning:
         return Conditioning({"embeds": self.clip.emit("text.clip_last", text, adapters, "hidden")["hidden"]})
 
     def read_controlnet(self, root: Path) -> ControlNet:
-        return declare.read_controlnet(root, self.clip.width, dict(self.sampler.attrs), None)
+        variant = self.index.variants.of(CONTROLNET)
+        return declare.read_controlnet(root, variant, self.clip.width, dict(self.sampler.attrs), None)
 
     def residuals(self, net: ControlNet) -> tuple[Residual, ...]:
         return declare.residuals(net)

@@ -10,9 +10,10 @@ from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.models.image.controls import ControlNet
 from brickwork.models.image.encoders import TextModel, read_clip, read_clip_tokenizer, read_t5
-from brickwork.models.image.space import DTYPE, LatentSpace, Sizes
-from brickwork.workflow.components import Component, is_listed, read_model
+from brickwork.models.image.space import LatentSpace, Sizes
+from brickwork.workflow.components import Component, Index, is_listed, read_model
 from brickwork.workflow.identity import model_spec
+from brickwork.workflow.variants import Variant
 
 T5_TOKENS = 256
 """The stock pipeline's `max_sequence_length`. T5 gets no mask, so the padded length is part of the result."""
@@ -20,7 +21,7 @@ T5_TOKENS = 256
 CLIP = "CLIPTextModelWithProjection"
 
 
-def read_encoders(root: Path, index: dict[str, Any]) -> tuple[TextModel, TextModel, TextModel | None]:
+def read_encoders(root: Path, index: Index) -> tuple[TextModel, TextModel, TextModel | None]:
     """Both CLIPs and T5; a directory may do without T5."""
     tokenizer = read_clip_tokenizer(root, index, "tokenizer")
     # The stock pipeline pads for both CLIPs to the length of the first tokenizer.
@@ -64,9 +65,9 @@ def check_fit(
         raise ModelError(f"{transformer.directory}: the CLIP encoders together are wider than T5.")
 
 
-def read_controlnet(root: Path, transformer: Component, attrs: dict[str, Any]) -> ControlNet:
+def read_controlnet(root: Path, variant: Variant, transformer: Component, attrs: dict[str, Any]) -> ControlNet:
     """The ControlNet in a directory of its own. One without `joint_attention_dim` gets no text (SD3.5's)."""
-    net = read_model(root, ("SD3ControlNetModel",))
+    net = read_model(root, ("SD3ControlNetModel",), variant)
     if (extra := net.config.get("extra_conditioning_channels", 0)) != 0:
         raise ModelError(f"{root}: extra_conditioning_channels is {extra!r}; supported: 0.")
     for key in ("in_channels", "patch_size", "num_attention_heads", "attention_head_dim"):
@@ -75,4 +76,4 @@ def read_controlnet(root: Path, transformer: Component, attrs: dict[str, Any]) -
     width = net.get("num_attention_heads", int) * net.get("attention_head_dim", int)
     layout = {"blocks": net.get("num_layers", int), "width": width, "patch": net.get("patch_size", int)}
     zeros = bool(net.config.get("force_zeros_for_pooled_projection", True))
-    return ControlNet(model_spec("sd3_controlnet", net, DTYPE), "sd3.control", attrs | layout | {"zero_pooled": zeros})
+    return ControlNet(model_spec("sd3_controlnet", net), "sd3.control", attrs | layout | {"zero_pooled": zeros})

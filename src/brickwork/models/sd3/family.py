@@ -8,19 +8,19 @@ source    diffusers StableDiffusion3Pipeline and its Img2Img, Inpaint and Contro
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from brickwork.graph.types import Type
 from brickwork.models.image.controls import ControlNet, Residual
 from brickwork.models.image.encoders import Conditioning
 from brickwork.models.image.family import ImageFamily
 from brickwork.models.image.sampling import read_sampler
-from brickwork.models.image.space import DTYPE, read_space
+from brickwork.models.image.space import read_space
 from brickwork.models.image.tokens import control_latents, tokens_type
 from brickwork.models.sd3 import config
-from brickwork.workflow.components import read_component
+from brickwork.workflow.components import Index, read_component
 from brickwork.workflow.identity import joint_owner, model_spec
 from brickwork.workflow.trace import Value, emit
+from brickwork.workflow.variants import CONTROLNET, widest
 
 
 class SD3Family(ImageFamily):
@@ -29,15 +29,13 @@ class SD3Family(ImageFamily):
     steps, guidance = 28, 7.0
     predict_op, lora = "sd3.predict", "sd3:transformer"
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         self.transformer = read_component(root, index, "transformer", ("SD3Transformer2DModel",))
         self.clip_1, self.clip_2, self.t5 = config.read_encoders(root, index)
         self.space = read_space(root, index)
         patch = self.transformer.get("patch_size", int)
         self.sampler = read_sampler(root, index, ("FlowMatchEulerDiscreteScheduler",), shift_patch=patch)
-        self.denoiser = config.with_preview(
-            model_spec("sd3_transformer", self.transformer, DTYPE), self.transformer.directory
-        )
+        self.denoiser = config.with_preview(model_spec("sd3_transformer", self.transformer), self.transformer.directory)
         self.in_channels = self.transformer.get("in_channels", int)
         self.sizes = config.sizes_of(self.transformer, self.space)
         config.check_fit(self.transformer, self.space, self.clip_1, self.clip_2, self.t5)
@@ -48,8 +46,9 @@ class SD3Family(ImageFamily):
         owner, width = joint_owner(encoders), self.transformer.get("joint_attention_dim", int)
         tokens = self.clip_1.tokens + (self.t5.tokens if self.t5 else config.T5_TOKENS)
         pooled = self.clip_1.pooled + self.clip_2.pooled
-        embeds = Type("embedding", owner, "float32", (1, tokens, width))
-        return {"embeds": embeds, "pooled": Type("embedding", owner, "float32", (1, pooled))}
+        embeds = Type("embedding", owner, widest(encoders), (1, tokens, width))
+        joined = widest([self.clip_1.spec, self.clip_2.spec])
+        return {"embeds": embeds, "pooled": Type("embedding", owner, joined, (1, pooled))}
 
     def encode_text(self, text: Value, adapters: Value) -> Conditioning:
         inputs: dict[str, Value] = {}
@@ -64,7 +63,7 @@ class SD3Family(ImageFamily):
 
     def read_controlnet(self, root: Path) -> ControlNet:
         attrs = self.sampler.attrs | {"channels_last": self.space.turns_channels_last}
-        return config.read_controlnet(root, self.transformer, attrs)
+        return config.read_controlnet(root, self.index.variants.of(CONTROLNET), self.transformer, attrs)
 
     def control_inputs(
         self, net: ControlNet, picture: Value, rows: Value, before: int, seed: Value
@@ -79,5 +78,5 @@ class SD3Family(ImageFamily):
         blocks, width, patch = (int(net.attrs[key]) for key in ("blocks", "width", "patch"))  # type: ignore[arg-type]
         return tuple(Residual(f"block_{k}", width, patch) for k in range(blocks))
 
-    def residual_type(self, residual: Residual, rows: Value, latents: Value) -> Type:
-        return tokens_type(residual, rows, latents)
+    def residual_type(self, residual: Residual, dtype: str, rows: Value, latents: Value) -> Type:
+        return tokens_type(residual, dtype, rows, latents)

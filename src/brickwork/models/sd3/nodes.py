@@ -54,7 +54,7 @@ def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
             **(extra if residuals[0] else {}),
             return_dict=False,
         )[0]
-    return [(part.contiguous(),) for part in velocity.split(rows)]
+    return [(part.contiguous(),) for part in velocity.to(torch.float32).split(rows)]
 
 
 def control(controlnet: Any, calls: list[Call]) -> list[Outputs]:

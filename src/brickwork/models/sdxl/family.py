@@ -20,13 +20,14 @@ from brickwork.models.image.controls import ControlNet, Residual
 from brickwork.models.image.encoders import Conditioning, TextModel, read_clip, read_clip_tokenizer
 from brickwork.models.image.family import ImageFamily
 from brickwork.models.image.sampling import read_sampler, whole_start
-from brickwork.models.image.space import DTYPE, read_space
+from brickwork.models.image.space import read_space
 from brickwork.models.unet import declare
 from brickwork.workflow.arguments import expect
-from brickwork.workflow.components import is_listed
+from brickwork.workflow.components import Index, is_listed
 from brickwork.workflow.family import operation
 from brickwork.workflow.identity import joint_owner, model_spec
 from brickwork.workflow.trace import Value, emit
+from brickwork.workflow.variants import CONTROLNET, widest
 
 SCORE, NEGATIVE_SCORE = 6.0, 2.5
 """How beautiful pictures are that a refiner learned from: defaults of the stock pipeline."""
@@ -43,12 +44,12 @@ class SDXLFamily(ImageFamily):
     is_refiner: bool
     zero_negative: bool  # an empty negative text is zeros, not the encoding of ""
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         unet = declare.read_unet(root, index, "text_time")
         self._read_texts(root, index)
         self.space = read_space(root, index)
         self.sampler = read_sampler(root, index, declare.SAMPLERS)
-        self.denoiser = model_spec("unet", unet, DTYPE)
+        self.denoiser = model_spec("unet", unet)
         self.in_channels = declare.in_channels(unet, self.space)
         self.sizes = declare.sizes_of(unet, self.space)
         self.is_refiner = bool(index.get("requires_aesthetics_score", False))
@@ -62,7 +63,7 @@ class SDXLFamily(ImageFamily):
         }
         declare.check_fit(unet, fit)
 
-    def _read_texts(self, root: Path, index: dict[str, Any]) -> None:
+    def _read_texts(self, root: Path, index: Index) -> None:
         second = read_clip_tokenizer(root, index, "tokenizer_2")
         tokens = second.get("model_max_length", int)
         self.clip_1 = None
@@ -79,9 +80,10 @@ class SDXLFamily(ImageFamily):
         return self.clip_2.width + (self.clip_1.width if self.clip_1 else 0)
 
     def text_types(self) -> dict[str, Type]:
-        owner = joint_owner([model.spec for model in (self.clip_1, self.clip_2) if model is not None])
-        embeds = Type("embedding", owner, "float32", (1, self.clip_2.tokens, self._width))
-        return {"embeds": embeds, "pooled": Type("embedding", owner, "float32", (1, self.clip_2.pooled))}
+        encoders = [model.spec for model in (self.clip_1, self.clip_2) if model is not None]
+        owner, pooled = joint_owner(encoders), (1, self.clip_2.pooled)
+        embeds = Type("embedding", owner, widest(encoders), (1, self.clip_2.tokens, self._width))
+        return {"embeds": embeds, "pooled": Type("embedding", owner, self.clip_2.spec.dtype, pooled)}
 
     def encode_text(self, text: Value, adapters: Value) -> Conditioning:
         inputs: dict[str, Value] = {}
@@ -94,8 +96,12 @@ class SDXLFamily(ImageFamily):
     def empty_text(self, adapters: Value) -> Conditioning:
         if not self.zero_negative:
             return super().empty_text(adapters)
-        attrs = {"tokens": self.clip_2.tokens, "width": self._width, "pooled": self.clip_2.pooled}
-        return Conditioning(emit("sdxl.empty", {}, self.text_types(), attrs=attrs))
+        types = self.text_types()
+        attrs: dict[str, Scalar] = {
+            "tokens": self.clip_2.tokens, "width": self._width, "pooled": self.clip_2.pooled,
+            "dtype": types["embeds"].dtype, "pooled_dtype": types["pooled"].dtype,
+        }  # fmt: skip
+        return Conditioning(emit("sdxl.empty", {}, types, attrs=attrs))
 
     def predict_attrs(self) -> dict[str, Scalar]:
         scores: dict[str, Scalar] = {"score": SCORE, "negative_score": NEGATIVE_SCORE} if self.is_refiner else {}
@@ -107,7 +113,8 @@ class SDXLFamily(ImageFamily):
         return self.sampler.switch(expect("switch: steps", steps, INT), share)
 
     def read_controlnet(self, root: Path) -> ControlNet:
-        return declare.read_controlnet(root, self._width, self.sampler.attrs | self.predict_attrs(), "text_time")
+        variant, attrs = self.index.variants.of(CONTROLNET), self.sampler.attrs | self.predict_attrs()
+        return declare.read_controlnet(root, variant, self._width, attrs, "text_time")
 
     def residuals(self, net: ControlNet) -> tuple[Residual, ...]:
         return declare.residuals(net)

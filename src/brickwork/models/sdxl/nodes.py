@@ -22,8 +22,9 @@ def empty(_model: None, calls: list[Call]) -> list[Outputs]:
     return [_empty(**call.attrs) for call in calls]
 
 
-def _empty(tokens: int, width: int, pooled: int) -> Outputs:
-    return torch.zeros(1, tokens, width), torch.zeros(1, pooled)
+def _empty(tokens: int, width: int, pooled: int, dtype: str, pooled_dtype: str) -> Outputs:
+    embeds = torch.zeros(1, tokens, width, dtype=getattr(torch, dtype))
+    return embeds, torch.zeros(1, pooled, dtype=getattr(torch, pooled_dtype))
 
 
 OPS: dict[str, Op] = {"sdxl.join": join, "sdxl.empty": empty}

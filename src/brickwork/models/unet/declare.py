@@ -7,9 +7,10 @@ from typing import Any
 
 from brickwork.core.errors import ModelError
 from brickwork.models.image.controls import ControlNet, Residual
-from brickwork.models.image.space import DTYPE, MAX_SIDE, LatentSpace, Sizes
-from brickwork.workflow.components import Component, read_component, read_model
+from brickwork.models.image.space import MAX_SIDE, LatentSpace, Sizes
+from brickwork.workflow.components import Component, Index, read_component, read_model
 from brickwork.workflow.identity import model_spec
+from brickwork.workflow.variants import Variant
 
 FIXED: dict[str, tuple[object, ...]] = {
     "time_cond_proj_dim": (None,), "class_embed_type": (None,), "encoder_hid_dim_type": (None,),
@@ -23,7 +24,7 @@ SAMPLERS = (
 )  # fmt: skip
 
 
-def read_unet(root: Path, index: dict[str, Any], addition: str | None) -> Component:
+def read_unet(root: Path, index: Index, addition: str | None) -> Component:
     """The UNet of a directory, when nothing in its configuration asks for inputs that the nodes do not give.
 
     addition    what it embeds beside text and time: "text_time" for SDXL
@@ -59,15 +60,17 @@ def check_fit(unet: Component, wanted: dict[str, int]) -> None:
             raise ModelError(f"{unet.directory}: {key} is {found}, but the other components give {value}.")
 
 
-def read_controlnet(root: Path, width: int, attrs: dict[str, Any], addition: str | None) -> ControlNet:
+def read_controlnet(
+    root: Path, variant: Variant, width: int, attrs: dict[str, Any], addition: str | None
+) -> ControlNet:
     """The ControlNet in a directory of its own, for UNets whose text is `width` wide."""
-    component = read_model(root, ("ControlNetModel",))
+    component = read_model(root, ("ControlNetModel",), variant)
     expected = {"cross_attention_dim": width, "addition_embed_type": addition, "global_pool_conditions": False}
     for option, value in expected.items():
         if (found := component.config.get(option, False if value is False else None)) != value:
             raise ModelError(f"{root}: {option} is {found!r}, but the base model needs {value!r}.")
     layout = ",".join(f"{r.port}:{r.channels}:{r.over}" for r in _residuals(component))
-    return ControlNet(model_spec("controlnet", component, DTYPE), "unet.control", attrs | {"layout": layout})
+    return ControlNet(model_spec("controlnet", component), "unet.control", attrs | {"layout": layout})
 
 
 def residuals(net: ControlNet) -> tuple[Residual, ...]:

@@ -23,8 +23,10 @@ def predict(unet: Any, calls: list[Call]) -> list[Outputs]:
         *down, mid = (torch.cat(column) for column in zip(*residuals, strict=True))
         extra = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
     with lora.applied(unet, calls[0].attrs["lora"], [(call.args["adapters"], rows) for call in calls]):
-        velocity = unet(torch.cat(inputs), _times(calls, rows), **_conditions(calls, rows), **extra, return_dict=False)
-    return [(part.contiguous(),) for part in velocity[0].split(rows)]
+        velocity = unet(
+            torch.cat(inputs), timestep=_times(calls, rows), **_conditions(calls, rows), **extra, return_dict=False
+        )[0]
+    return [(part.contiguous(),) for part in velocity.to(torch.float32).split(rows)]
 
 
 def control(controlnet: Any, calls: list[Call]) -> list[Outputs]:
@@ -32,7 +34,7 @@ def control(controlnet: Any, calls: list[Call]) -> list[Outputs]:
     rows = calls[0].args["rows"]
     down, mid = controlnet(
         torch.cat([_scaled(call, rows) for call in calls]),
-        _times(calls, rows),
+        timestep=_times(calls, rows),
         controlnet_cond=torch.cat([_unit_pixels(call.args["image"], rows) for call in calls]),
         conditioning_scale=1.0,
         **_conditions(calls, rows),

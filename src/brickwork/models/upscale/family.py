@@ -10,8 +10,7 @@ from typing import Any
 
 from brickwork.graph.types import Dim, Type
 from brickwork.models.image.images import fitted_image
-from brickwork.models.image.space import DTYPE
-from brickwork.workflow.components import read_model
+from brickwork.workflow.components import Index, read_model
 from brickwork.workflow.family import Family, operation
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.trace import Value, emit
@@ -20,11 +19,11 @@ from brickwork.workflow.trace import Value, emit
 class UpscalerFamily(Family):
     """Operations of one upscaler."""
 
-    def __init__(self, root: Path, index: dict[str, Any]) -> None:
+    def __init__(self, root: Path, index: Index) -> None:
         super().__init__(root, index)
-        model = read_model(root, ("Swin2SRForImageSuperResolution",))
+        model = read_model(root, ("Swin2SRForImageSuperResolution",), index.variants.of("model"))
         self.times = model.get("upscale", int)
-        self.spec = model_spec("swin2sr", model, DTYPE)
+        self.spec = model_spec("swin2sr", model)
 
     @operation
     def upscale(self, image: Any) -> Value:

@@ -19,7 +19,7 @@ def _larger(model: Any, image: torch.Tensor, times: int) -> torch.Tensor:
     pixels = image.to(torch.float32).div(255.0).permute(0, 3, 1, 2)
     right, below = (window - width % window) % window, (window - height % window) % window
     filled = torch.nn.functional.pad(pixels, (0, right, 0, below), mode="reflect").contiguous()
-    larger = model(pixel_values=filled).reconstruction[:, :, : height * times, : width * times]
+    larger = model(pixel_values=filled).reconstruction.to(torch.float32)[:, :, : height * times, : width * times]
     return (larger.clamp(0, 1).permute(0, 2, 3, 1) * 255).round().to(torch.uint8).contiguous()
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.models.image.sampling import Sampler, read_sampler
-from brickwork.workflow.components import Component, is_listed, read_component
+from brickwork.workflow.components import Component, Index, is_listed, read_component
 from brickwork.workflow.identity import model_spec
-
-DTYPE = "float32"
 
 TEXT_TOKENS = 512
 """The stock pipelines' `max_sequence_length`, where the tokenizer does not ask for less."""
@@ -47,7 +44,7 @@ class WanConfig:
     sampler: Sampler
 
 
-def read_config(root: Path, index: dict[str, Any]) -> WanConfig:
+def read_config(root: Path, index: Index) -> WanConfig:
     """Read and check the pipeline directory `root`; raises ModelError."""
     text = read_component(root, index, "text_encoder", ("UMT5EncoderModel",))
     tokenizer = read_component(root, index, "tokenizer", TOKENIZERS)
@@ -57,18 +54,18 @@ def read_config(root: Path, index: dict[str, Any]) -> WanConfig:
     vision = read_component(root, index, "image_encoder", ("CLIPVisionModel",)) if takes_image else None
     channels, over, per_latent = _shrinks(vae)
     config = WanConfig(
-        text=model_spec("umt5_text", text, DTYPE, tokenizer),
+        text=model_spec("umt5_text", text, tokenizer),
         text_tokens=min(TEXT_TOKENS, int(tokenizer.config.get("model_max_length", TEXT_TOKENS))),
         text_width=text.get("d_model", int),
         from_image=index.get("_class_name") == "WanImageToVideoPipeline",
         image=_vision(root, index, vision) if vision else None,
         image_tokens=1 + (vision.get("image_size", int) // vision.get("patch_size", int)) ** 2 if vision else 0,
         image_width=vision.get("hidden_size", int) if vision else 0,
-        transformer=model_spec("wan_transformer", transformer, DTYPE),
+        transformer=model_spec("wan_transformer", transformer),
         expert=_read_expert(root, index),
         first_share=_read_share(root, index),
         expands=index.get("expand_timesteps") is True,
-        vae=model_spec("vae" if vae.class_name == "AutoencoderKL" else "wan_vae", vae, DTYPE),
+        vae=model_spec("vae" if vae.class_name == "AutoencoderKL" else "wan_vae", vae),
         channels=channels,
         over=over,
         per_latent=per_latent,
@@ -79,14 +76,14 @@ def read_config(root: Path, index: dict[str, Any]) -> WanConfig:
     return config
 
 
-def _read_expert(root: Path, index: dict[str, Any]) -> ModelSpec | None:
+def _read_expert(root: Path, index: Index) -> ModelSpec | None:
     if not is_listed(index, "transformer_2"):
         return None
     expert = read_component(root, index, "transformer_2", ("WanTransformer3DModel",))
-    return model_spec("wan_transformer", expert, DTYPE)
+    return model_spec("wan_transformer", expert)
 
 
-def _read_share(root: Path, index: dict[str, Any]) -> float:
+def _read_share(root: Path, index: Index) -> float:
     """The share of the steps that lie above the boundary of noise which model_index.json names.
 
     The schedule is sigma(u) = shift u / (1 + (shift - 1) u) at u = 1 - i (1 - 1/N) / steps: sigma is at least the
@@ -117,8 +114,8 @@ def _shrinks(vae: Component) -> tuple[int, int, int]:
     return vae.get("z_dim", int), space, int(vae.config.get("scale_factor_temporal") or 2 ** sum(downsamples))
 
 
-def _vision(root: Path, index: dict[str, Any], vision: Component) -> ModelSpec:
-    return model_spec("clip_vision", vision, DTYPE, read_component(root, index, "image_processor", PROCESSORS))
+def _vision(root: Path, index: Index, vision: Component) -> ModelSpec:
+    return model_spec("clip_vision", vision, read_component(root, index, "image_processor", PROCESSORS))
 
 
 def _check_fit(config: WanConfig, transformer: Component) -> None:

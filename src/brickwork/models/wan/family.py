@@ -24,6 +24,7 @@ from brickwork.models.image.space import Sizes
 from brickwork.models.video.family import MAX_SIDE, Start, VideoFamily
 from brickwork.models.wan.config import read_config
 from brickwork.workflow.arguments import expect
+from brickwork.workflow.components import Index
 from brickwork.workflow.family import operation
 from brickwork.workflow.lines import mistake
 from brickwork.workflow.loop import counted_loop
@@ -44,7 +45,7 @@ class WanFamily(VideoFamily):
     steps, guidance, frames, rate = 50, 5.0, 81, 16
     decode_op = "wan.decode"
 
-    def read(self, root: Path, index: dict[str, Any]) -> None:
+    def read(self, root: Path, index: Index) -> None:
         c = self._config = read_config(root, index)
         self.vae, self.channels, self.over, self.per_latent = c.vae, c.channels, c.over, c.per_latent
         self.sizes = Sizes((480, 832), c.over * c.patch, MAX_SIDE)
@@ -175,11 +176,12 @@ class WanFamily(VideoFamily):
 
     def _text_type(self) -> Type:
         c = self._config
-        return Type("embedding", c.text.id, "float32", (1, c.text_tokens, c.text_width))
+        return Type("embedding", c.text.id, c.text.dtype, (1, c.text_tokens, c.text_width))
 
     def _image_type(self) -> Type:
         c = self._config
-        return Type("embedding", c.image.id if c.image else "", "float32", (1, c.image_tokens, c.image_width))
+        assert c.image is not None
+        return Type("embedding", c.image.id, c.image.dtype, (1, c.image_tokens, c.image_width))
 
     def _condition_type(self, frames: int | Dim, height: int | Dim, width: int | Dim) -> Type:
         c = self._config

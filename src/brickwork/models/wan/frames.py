@@ -15,15 +15,17 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 
+from brickwork.models.vae import decoded, encoded
+
 
 def encode(vae: AutoencoderKL, video: torch.Tensor) -> torch.Tensor:
     """Moments' mode of [batch, 3, frames, height, width] in -1..1: [batch, z, frames, height / 8, width / 8]."""
-    return torch.stack([vae.encode(frame).latent_dist.mode() for frame in video.unbind(2)], dim=2)
+    return torch.stack([encoded(vae, frame).mode() for frame in video.unbind(2)], dim=2)
 
 
 def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     """The other way round."""
-    return torch.stack([vae.decode(frame).sample for frame in latents.unbind(2)], dim=2)
+    return torch.stack([decoded(vae, frame) for frame in latents.unbind(2)], dim=2)
 
 
 def statistics(vae: Any) -> tuple[list[float], list[float]]:

@@ -14,11 +14,12 @@ from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from brickwork.models.ops import Call, Op, Outputs
 from brickwork.models.sampler import timestep
 from brickwork.models.text import TextEncoder
+from brickwork.models.vae import decoded, encoded
 from brickwork.models.wan import frames
 
 
 def umt5(encoder: TextEncoder, calls: list[Call]) -> list[Outputs]:
-    """text -> hidden [1, max_length, width] float32, zero beyond the text's own tokens."""
+    """text -> hidden [1, max_length, width] in the model's dtype, zero beyond the text's own tokens."""
     texts = [prompt_clean(call.args["text"]) for call in calls]
     length = calls[0].attrs["max_length"]
     tokens = encoder.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
@@ -52,8 +53,7 @@ def _pixels(image: torch.Tensor) -> torch.Tensor:
 def _encode(vae: Any, video: torch.Tensor) -> torch.Tensor:
     if isinstance(vae, AutoencoderKL):
         return frames.encode(vae, video)
-    mode: torch.Tensor = vae.encode(video).latent_dist.mode()
-    return mode
+    return encoded(vae, video).mode()
 
 
 def _normalised(vae: Any, latents: torch.Tensor) -> torch.Tensor:
@@ -90,7 +90,7 @@ def _forward(transformer: Any, calls: list[Call], texts: list[torch.Tensor]) -> 
         encoder_hidden_states_image=image,
         return_dict=False,
     )[0]
-    return answer
+    return answer.to(torch.float32)
 
 
 def _plain(call: Call) -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,7 +135,7 @@ def decode(vae: Any, calls: list[Call]) -> list[Outputs]:
 def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     mean, deviation = (torch.tensor(part).view(1, -1, 1, 1, 1) for part in frames.statistics(vae))
     latents = latents / (1.0 / deviation) + mean
-    video = frames.decode(vae, latents) if isinstance(vae, AutoencoderKL) else vae.decode(latents, return_dict=False)[0]
+    video = frames.decode(vae, latents) if isinstance(vae, AutoencoderKL) else decoded(vae, latents)
     unit = (video[0].permute(1, 2, 3, 0) * 0.5 + 0.5).clamp(0, 1)
     return (unit * 255).round().to(torch.uint8)[None].contiguous()
 
