@@ -110,12 +110,15 @@ def text_cell(row: Row, note: str = "") -> Cell:
     )
 
 
-def negative_cell(row: Row) -> Cell:
+def negative_cell(row: Row, is_told: bool = False) -> Cell:
+    """is_told: the model is told its guidance, and has another one for the negative text."""
+    more = {"true_cfg_scale": workflows.TRUE_GUIDANCE} if is_told else {}
+
     def expected(models: Models) -> Reference:
-        return row.expected(models, negative_prompt="blue", **row.size)
+        return row.expected(models, negative_prompt="blue", **row.size, **more)
 
     return Cell(
-        f"{row.pipeline}Pipeline", lambda m: workflows.negative(row.directory(m)), expected,
+        f"{row.pipeline}Pipeline", lambda m: workflows.negative(row.directory(m), is_told), expected,
         lambda m: {"negative": "blue"},
     )  # fmt: skip
 
@@ -153,6 +156,8 @@ def control_cell(row: Row, nets: tuple[Callable[[Models], Path], ...], net_class
 
         loaded = [getattr(diffusers, net_class).from_pretrained(net(models)) for net in nets]
         pictures, scales, ends = [models.picture] * len(nets), list(workflows.SCALES[: len(nets)]), [workflows.END]
+        if row.pipeline == "QwenImage" and len(nets) > 1:
+            loaded = diffusers.QwenImageMultiControlNetModel(loaded[:1])  # one net for several pictures is all it takes
         given = (loaded[0], pictures[0], scales[0], workflows.END) if len(nets) == 1 else (
             loaded, pictures, scales, ends * len(nets)
         )  # fmt: skip
@@ -198,8 +203,9 @@ FLUX = Row(
     "Flux dev", lambda m: m.get("flux", flux.build), "Flux", _SD3, picture="control_image", is_drawn_from_seed=True
 )
 QWEN = Row(
-    "Qwen-Image", lambda m: m.get("qwen", qwen.build), "QwenImage", {"true_cfg_scale": 3.0, "negative_prompt": ""}
-)
+    "Qwen-Image", lambda m: m.get("qwen", qwen.build), "QwenImage", {"true_cfg_scale": 3.0, "negative_prompt": ""},
+    picture="control_image", is_drawn_from_seed=True,
+)  # fmt: skip
 SCHNELL = Row("Flux schnell", lambda m: m.get("schnell", flux.build, is_dev=False), "Flux", _SD3)
 
 
@@ -213,6 +219,7 @@ NETS3 = _nets(
     ("c3", sd3.build_controlnet, {}), ("c3b", sd3.build_controlnet, {"seed": 5}),
     ("c3text", sd3.build_controlnet, {"force_zeros_for_pooled_projection": False}),
 )  # fmt: skip
+NETSQ = _nets(("cq", qwen.build_controlnet, {}), ("cq", qwen.build_controlnet, {}))
 NETSF = _nets(("cf", flux.build_controlnet, {}), ("cfb", flux.build_controlnet, {"seed": 5}))
 
 
@@ -234,6 +241,7 @@ def _refined() -> Cell:
 
 
 _SHIFT = "the stock pipeline forgets the latents' shift when it decodes; its latents are compared, and decoded with it"
+_UNION = "the stock pipeline takes several pictures for one ControlNet, and that is compared"
 _GLOBAL = "the stock pipeline draws from torch's global generator, which is seeded for the comparison"
 
 CELLS: dict[tuple[str, str], Cell] = {
@@ -254,6 +262,7 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("SDXL", "ControlNet"): control_cell(SDXL, NETSXL[:1], "ControlNetModel"),
     ("SDXL", "two ControlNets"): control_cell(SDXL, NETSXL, "ControlNetModel"),
     ("SDXL", "LoRA"): lora_cell(SDXL, 1, "unet", "text_encoder", "text_encoder_2"),
+    ("SDXL", "two LoRAs"): lora_cell(SDXL, 2, "unet", "text_encoder", "text_encoder_2"),
     ("SDXL", "refiner"): _refined(),
     ("SD3, SD3.5", "text to image"): text_cell(SD3),
     ("SD3, SD3.5", "negative text"): negative_cell(SD3),
@@ -262,15 +271,23 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("SD3, SD3.5", "ControlNet"): control_cell(SD3, NETS3[2:], "SD3ControlNetModel", _GLOBAL),
     ("SD3, SD3.5", "two ControlNets"): control_cell(SD3, NETS3[:2], "SD3ControlNetModel", _GLOBAL),
     ("SD3, SD3.5", "LoRA"): lora_cell(SD3, 1, "transformer", "text_encoder"),
+    ("SD3, SD3.5", "two LoRAs"): lora_cell(SD3, 2, "transformer", "text_encoder"),
     ("SD3 without T5", "text to image"): text_cell(SD3_BARE),
     ("Flux dev", "text to image"): text_cell(FLUX),
+    ("Flux dev", "negative text"): negative_cell(FLUX, is_told=True),
     ("Flux dev", "image to image"): image_cell(FLUX),
     ("Flux dev", "inpainting"): inpainting_cell(FLUX),
     ("Flux dev", "ControlNet"): control_cell(FLUX, NETSF[:1], "FluxControlNetModel"),
     ("Flux dev", "two ControlNets"): control_cell(FLUX, NETSF, "FluxControlNetModel"),
     ("Flux dev", "LoRA"): lora_cell(FLUX, 1, "transformer", "text_encoder"),
+    ("Flux dev", "two LoRAs"): lora_cell(FLUX, 2, "transformer", "text_encoder"),
     ("Flux schnell", "text to image"): text_cell(SCHNELL),
     ("Qwen-Image", "text to image"): text_cell(QWEN),
     ("Qwen-Image", "negative text"): negative_cell(QWEN),
+    ("Qwen-Image", "image to image"): image_cell(QWEN),
+    ("Qwen-Image", "inpainting"): inpainting_cell(QWEN),
+    ("Qwen-Image", "ControlNet"): control_cell(QWEN, NETSQ[:1], "QwenImageControlNetModel"),
+    ("Qwen-Image", "two ControlNets"): control_cell(QWEN, NETSQ, "QwenImageControlNetModel", _UNION),
+    ("Qwen-Image", "LoRA"): lora_cell(QWEN, 1, "transformer"),
 }
 """A pair that is missing here is one that the family has not, or that is not served."""

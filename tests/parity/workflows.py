@@ -13,6 +13,7 @@ SCALES = (0.7, 0.9)
 """How strongly the first and the second ControlNet act; both only in the first four fifths of the steps."""
 
 END = 0.8
+TRUE_GUIDANCE = 2.5
 
 
 def _results(family: Any, latents: Any) -> dict[str, Any]:
@@ -31,13 +32,19 @@ def text_to_image(model: Path, loras: Sequence[tuple[Path, float]] = (), precisi
     return text_to_image
 
 
-def negative(model: Path) -> bw.Workflow:
+def negative(model: Path, is_told: bool = False) -> bw.Workflow:
+    """With a negative text.
+
+    is_told     the model is told its guidance, so that it needs another to move away from the negative text (Flux)
+    """
     family = bw.family(model)
+    more = {"true_guidance": TRUE_GUIDANCE} if is_told else {}
 
     @bw.workflow
     def negative(prompt: str, negative: str, seed: int, steps: int, guidance: float):
         texts = family.encode(prompt), family.encode(negative)
-        return _results(family, family.denoise(family.noise(seed, SIZE), *texts, steps=steps, guidance=guidance))
+        noise = family.noise(seed, SIZE)
+        return _results(family, family.denoise(noise, *texts, steps=steps, guidance=guidance, **more))
 
     return negative
 

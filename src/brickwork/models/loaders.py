@@ -20,6 +20,7 @@ CLASSES = {
     "sd3_controlnet": "diffusers:SD3ControlNetModel",
     "qwen_text": "transformers:Qwen2_5_VLForConditionalGeneration",
     "qwen_transformer": "diffusers:QwenImageTransformer2DModel",
+    "qwen_controlnet": "diffusers:QwenImageControlNetModel",
     "qwen_vae": "diffusers:AutoencoderKLQwenImage",
     "flux_transformer": "diffusers:FluxTransformer2DModel",
     "flux_controlnet": "diffusers:FluxControlNetModel",

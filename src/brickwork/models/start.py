@@ -3,8 +3,11 @@
 All draws of a request come from one generator, in the reference pipelines' order: the image's posterior sample, the
 noise, the masked image's posterior sample.
 
-source    diffusers: Img2Img and Inpaint pipelines of SD1.5, SDXL, SD3, Flux; VaeImageProcessor for masks
+source    diffusers: Img2Img and Inpaint pipelines of SD1.5, SDXL, SD3, Flux, Qwen-Image; VaeImageProcessor for masks
 """
+
+import json
+from typing import Any
 
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
@@ -14,19 +17,33 @@ from brickwork.models.ops import Call, Op, Outputs, each
 from brickwork.models.sampler import begin, noised, schedule_of
 
 
-def start(
-    moments: torch.Tensor, seed: int, i: int, steps: int, sampler: str, scaling_factor: float, shift_factor: float
-) -> torch.Tensor:
-    """moments [1, 2c, h, w] -> latents [1, c, h, w] at step `i`."""
+def start(moments: torch.Tensor, seed: int, i: int, steps: int, sampler: str, **space: Any) -> torch.Tensor:
+    """moments [1, 2c, h, w] -> latents [1, c, h, w] at step `i`.
+
+    space     how latents are scaled (see `scaled`)
+    """
     generator = torch.Generator("cpu").manual_seed(seed)
-    sample = _sample(moments, generator, scaling_factor, shift_factor)
+    sample = _sample(moments, generator, space)
     noise = torch.randn(sample.shape, generator=generator, dtype=sample.dtype)
     return sample if i == steps else noised(sampler, steps, sample, noise, i)
 
 
-def _sample(moments: torch.Tensor, generator: torch.Generator, scaling: float, shift: float) -> torch.Tensor:
+def _sample(moments: torch.Tensor, generator: torch.Generator, space: dict[str, Any]) -> torch.Tensor:
     """A draw from the posterior, scaled into the denoiser's space."""
-    return (DiagonalGaussianDistribution(moments).sample(generator) - shift) * scaling
+    return scaled(DiagonalGaussianDistribution(moments).sample(generator), **space)
+
+
+def scaled(
+    sample: torch.Tensor, scaling_factor: float = 1.0, shift_factor: float = 0.0, mean: str = "", deviation: str = ""
+) -> torch.Tensor:
+    """An autoencoder's latents in the denoiser's space: by two factors, or by mean and deviation of each channel.
+
+    mean, deviation     JSON lists of numbers
+    """
+    if not mean:
+        return (sample - shift_factor) * scaling_factor
+    means, deviations = (torch.tensor(json.loads(text)).view(1, -1, 1, 1) for text in (mean, deviation))
+    return (sample - means) * (1.0 / deviations)
 
 
 def inpaint(
@@ -37,21 +54,21 @@ def inpaint(
     steps: int,
     strength: float,
     sampler: str,
-    scaling_factor: float,
-    shift_factor: float,
     strength_1_is_noise: bool,
     masked_moments: torch.Tensor | None = None,
+    **space: Any,
 ) -> Outputs:
     """-> latents [1, c, h, w] at step `i`, mask [1, 1, h, w], and either masked latents or (image latents, noise).
 
     mask            image [1, H, W, 3] uint8, white where to paint
     masked_moments  of the image without the masked part, for denoisers that see it
+    space           how latents are scaled (see `scaled`)
     """
     generator = torch.Generator("cpu").manual_seed(seed)
     from_noise = strength_1_is_noise and strength == 1.0
     original = None
     if masked_moments is None or not from_noise:
-        original = _sample(moments, generator, scaling_factor, shift_factor)
+        original = _sample(moments, generator, space)
     shape = (1, moments.shape[1] // 2, *moments.shape[2:])
     noise = torch.randn(shape, generator=generator, dtype=moments.dtype)
     if original is None or from_noise:
@@ -60,7 +77,7 @@ def inpaint(
         latents = original if i == steps else noised(sampler, steps, original, noise, i)
     small = torch.nn.functional.interpolate(mask_of(mask), size=shape[2:])
     if masked_moments is not None:
-        masked = _sample(masked_moments, generator, scaling_factor, shift_factor)
+        masked = _sample(masked_moments, generator, space)
         return latents.contiguous(), small.contiguous(), masked.contiguous()
     assert original is not None
     return latents.contiguous(), small.contiguous(), original.contiguous(), noise

@@ -71,7 +71,7 @@ def control_image(vae: Any, calls: list[Call]) -> list[Outputs]:
 
 
 def _control_image(
-    vae: Any, image: torch.Tensor, rows: int, seed: int, scaling_factor: float, shift_factor: float, before: int
+    vae: Any, image: torch.Tensor, seed: int, scaling_factor: float, shift_factor: float, before: int, rows: int = 1
 ) -> torch.Tensor:
     posterior = encoded(vae, torch.cat([pixels_of(image).contiguous()] * rows))
     generator = torch.Generator("cpu").manual_seed(seed)

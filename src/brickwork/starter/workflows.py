@@ -25,6 +25,8 @@ QUICK_STEPS = 6
 def text_to_image(model: Path = STARTER, **variant: Any) -> bw.Workflow:
     """The workflow `text-to-image` on the model in a directory."""
     sd3 = bw.family(model, **variant)
+    if sd3.is_told_guidance:
+        return _text_to_image_told(sd3)
 
     @bw.workflow
     def text_to_image(
@@ -64,6 +66,8 @@ def text_to_image_quick(model: Path = STARTER, **variant: Any) -> bw.Workflow:
 def image_to_image(model: Path = STARTER, **variant: Any) -> bw.Workflow:
     """The workflow `image-to-image` on the model in a directory."""
     sd3 = bw.family(model, **variant)
+    if sd3.is_told_guidance:
+        return _image_to_image_told(sd3)
 
     @bw.workflow
     def image_to_image(
@@ -81,6 +85,51 @@ def image_to_image(model: Path = STARTER, **variant: Any) -> bw.Workflow:
         start = sd3.start_from(sd3.encode_image(image, size), seed, steps, strength)
         latents = sd3.denoise(start.latents, text, negative, steps=steps, guidance=guidance, start=start.step)
         return sd3.decode(latents)
+
+    return image_to_image
+
+
+def _text_to_image_told(flux: Any) -> bw.Workflow:
+    """`text-to-image` for models that are told their guidance."""
+
+    @bw.workflow
+    def text_to_image(
+        prompt: str = bw.input(doc="What to draw."),
+        negative_prompt: str = bw.input("", doc="What to avoid, with a true guidance above 1."),
+        size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
+        steps: int = bw.input(flux.default_steps, doc="Denoising steps: more take longer."),
+        guidance: float = bw.input(flux.default_guidance, doc="How closely to follow the prompt; the model is told."),
+        true_guidance: float = bw.input(1.0, doc="Above 1: how far to move away from what to avoid; takes longer."),
+        seed: int = bw.input(0, doc="Equal seeds give equal pictures."),
+    ) -> bw.Image:
+        """A picture of what the prompt says."""
+        text, negative = flux.encode(prompt), flux.encode(negative_prompt)
+        how = dict(steps=steps, guidance=guidance, true_guidance=true_guidance)
+        return flux.decode(flux.denoise(flux.noise(seed, size), text, negative, **how))
+
+    return text_to_image
+
+
+def _image_to_image_told(flux: Any) -> bw.Workflow:
+    """`image-to-image` for models that are told their guidance."""
+
+    @bw.workflow
+    def image_to_image(
+        image: bw.Image = bw.input(doc="The picture to start from; it is resized to the size."),
+        prompt: str = bw.input(doc="What to draw."),
+        negative_prompt: str = bw.input("", doc="What to avoid, with a true guidance above 1."),
+        strength: float = bw.input(0.7, doc="How much to change: 1 keeps nothing of the picture."),
+        size: bw.Size = bw.input("auto", doc="Width x height in pixels; auto is the model's own."),
+        steps: int = bw.input(flux.default_steps, doc="Steps of the whole schedule; strength decides its start."),
+        guidance: float = bw.input(flux.default_guidance, doc="How closely to follow the prompt; the model is told."),
+        true_guidance: float = bw.input(1.0, doc="Above 1: how far to move away from what to avoid; takes longer."),
+        seed: int = bw.input(0, doc="Equal seeds give equal pictures."),
+    ) -> bw.Image:
+        """A picture of what the prompt says that keeps something of another picture."""
+        text, negative = flux.encode(prompt), flux.encode(negative_prompt)
+        start = flux.start_from(flux.encode_image(image, size), seed, steps, strength)
+        how = dict(steps=steps, guidance=guidance, true_guidance=true_guidance, start=start.step)
+        return flux.decode(flux.denoise(start.latents, text, negative, **how))
 
     return image_to_image
 

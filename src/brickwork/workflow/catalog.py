@@ -29,6 +29,8 @@ FAMILIES = {
     "LTXPipeline": "brickwork.models.ltx.family:LTXFamily",
     "LTXImageToVideoPipeline": "brickwork.models.ltx.family:LTXFamily",
     "QwenImagePipeline": "brickwork.models.qwen.family:QwenFamily",
+    "QwenImageImg2ImgPipeline": "brickwork.models.qwen.family:QwenFamily",
+    "QwenImageInpaintPipeline": "brickwork.models.qwen.family:QwenFamily",
     "WanPipeline": "brickwork.models.wan.family:WanFamily",
     "WanImageToVideoPipeline": "brickwork.models.wan.family:WanFamily",
 }

@@ -1,4 +1,4 @@
-"""A tiny Qwen-Image directory. Its tokenizer has bytes only, so texts are as long as their letters."""
+"""A tiny Qwen-Image directory and its ControlNet. The tokenizer has bytes only: texts are as long as their letters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from diffusers import (
     AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
+    QwenImageControlNetModel,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
 )  # fmt: skip
@@ -37,6 +38,16 @@ def build(directory: Path, seed: int = 0) -> Path:
         tokenizer=Qwen2Tokenizer(vocab=BYTES | {END: len(BYTES)}, merges=[]),
     )  # fmt: skip
     pipeline.save_pretrained(directory, safe_serialization=True)
+    return directory
+
+
+def build_controlnet(directory: Path, seed: int = 1) -> Path:
+    torch.manual_seed(seed)
+    net = QwenImageControlNetModel(
+        patch_size=2, in_channels=16, out_channels=4, num_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=32, axes_dims_rope=(8, 4, 4),
+    )  # fmt: skip
+    redrawn(net).save_pretrained(directory, safe_serialization=True)
     return directory
 
 

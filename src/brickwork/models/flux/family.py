@@ -1,6 +1,7 @@
 """Flux: CLIP's pooled output and T5, a transformer over packed latents that is told the guidance, flow-match Euler.
 
-Guidance is an input of the model (dev) or none (schnell), so there is no negative text and no second row.
+Guidance is an input of the model (dev) or none (schnell). A negative text is asked about, in a call of its own, where
+the author gives `true_guidance` above 1.
 
 source    diffusers FluxPipeline and its Img2Img, Inpaint and ControlNet variants
 """
@@ -8,16 +9,19 @@ source    diffusers FluxPipeline and its Img2Img, Inpaint and ControlNet variant
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from brickwork.core.errors import ModelError
 from brickwork.core.request import Scalar
-from brickwork.graph.types import Type
+from brickwork.graph.types import FLOAT, Type
+from brickwork.models.diffusion import MAX_GUIDANCE
 from brickwork.models.image.controls import ControlNet, Residual
 from brickwork.models.image.encoders import Conditioning, TextModel, read_clip, read_clip_tokenizer, read_t5
 from brickwork.models.image.family import ImageFamily
 from brickwork.models.image.sampling import read_sampler
 from brickwork.models.image.space import MAX_SIDE, Sizes, read_space
 from brickwork.models.image.tokens import check_packed, control_latents, tokens_type
+from brickwork.workflow.arguments import constrain, expect
 from brickwork.workflow.components import Index, read_component, read_model
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.trace import Value, constant
@@ -35,6 +39,7 @@ class FluxFamily(ImageFamily):
     steps, guidance = 28, 3.5
     predict_op, lora = "flux.predict", "flux:transformer"
     strength_1_is_noise = False
+    is_told_guidance = True
     clip: TextModel
     t5: TextModel
     told_guidance: bool
@@ -67,8 +72,14 @@ class FluxFamily(ImageFamily):
         pooled = self.clip.emit("text.clip_pooled", text, adapters, "pooled")["pooled"]
         return Conditioning({"embeds": self.t5.emit("text.t5", text, adapters, "hidden")["hidden"], "pooled": pooled})
 
+    def away(self, guidance: Value, true_guidance: Any) -> Value:
+        value = expect("denoise: true_guidance", 1.0 if true_guidance is None else true_guidance, FLOAT)
+        constrain("denoise: true_guidance", value, minimum=0.0, maximum=MAX_GUIDANCE)
+        return value
+
     def rows(self, guidance: Value) -> Value:
-        return constant(1)
+        known = guidance.tracer.consts.get(guidance.name)
+        return constant(1) if isinstance(known, float) and known <= 1.0 else super().rows(guidance)
 
     def predict_inputs(self, guidance: Value) -> dict[str, Value]:
         return {"guidance": guidance}
@@ -89,7 +100,8 @@ class FluxFamily(ImageFamily):
         self, net: ControlNet, picture: Value, rows: Value, before: int, seed: Value
     ) -> dict[str, Value]:
         """Latents of the picture, drawn with the request's seed before its noise (see `noise`, after)."""
-        return control_latents(self.space, picture, rows, seed, {"before": before} | self.space.attrs)
+        attrs = {"before": before} | self.space.attrs
+        return control_latents(self.space, picture, None, seed, attrs, "vae.control_image")
 
     def residuals(self, net: ControlNet) -> tuple[Residual, ...]:
         counts, width = {kind: net.attrs[kind] for kind in ("double", "single")}, net.attrs["width"]
@@ -97,4 +109,4 @@ class FluxFamily(ImageFamily):
         return tuple(Residual(f"{kind}_{k}", width, 2) for kind, n in counts.items() for k in range(int(str(n))))
 
     def residual_type(self, residual: Residual, dtype: str, rows: Value, latents: Value) -> Type:
-        return tokens_type(residual, dtype, rows, latents)
+        return tokens_type(residual, dtype, 1, latents)

@@ -16,7 +16,8 @@ from brickwork.models.sampler import timestep
 
 
 def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
-    """-> velocity [1, c, h, w] each."""
+    """-> velocity [rows, c, h, w] each, unconditional row first; each row of a request is a call of its own."""
+    rows = calls[0].args["rows"]
     residuals = [summed_controls(call.args) for call in calls]
     names = {"double": "controlnet_block_samples", "single": "controlnet_single_block_samples"}
     extra = {}
@@ -24,9 +25,15 @@ def predict(transformer: Any, calls: list[Call]) -> list[Outputs]:
         ports = [port for port in residuals[0] if port.startswith(kind)]
         extra[name] = [torch.cat([found[port].flatten(1, 2) for found in residuals]) for port in ports] or None
     with lora.applied(transformer, calls[0].attrs["lora"], [(call.args["adapters"], 1) for call in calls]):
-        tokens = transformer(**_inputs(transformer, calls), **extra, return_dict=False)[0]
+        asked = [_ask(transformer, calls, prefix, extra) for prefix in ("negative_", "")[2 - rows :]]
+    return [(torch.cat(parts),) for parts in zip(*asked, strict=True)]
+
+
+def _ask(transformer: Any, calls: list[Call], prefix: str, residuals: dict[str, Any]) -> list[torch.Tensor]:
+    """The prediction for one text of every request."""
+    tokens = transformer(**_inputs(transformer, calls, prefix), **residuals, return_dict=False)[0]
     height, width = calls[0].args["latents"].shape[-2:]
-    return [(unpack(part, height, width),) for part in tokens.to(torch.float32).split(1)]
+    return [unpack(part, height, width) for part in tokens.to(torch.float32).split(1)]
 
 
 def control(controlnet: Any, calls: list[Call]) -> list[Outputs]:
@@ -47,15 +54,15 @@ def _scaled(call: Call, blocks: list[torch.Tensor]) -> Outputs:
     return tuple((block * scale).reshape(1, height, width, -1).contiguous() for block in blocks)
 
 
-def _inputs(model: Any, calls: list[Call]) -> dict[str, Any]:
+def _inputs(model: Any, calls: list[Call], prefix: str = "") -> dict[str, Any]:
     times = [timestep(c.attrs["sampler"], c.args["steps"], c.args["latents"], c.args["i"]).expand(1) for c in calls]
     guidance = torch.tensor([call.args["guidance"] for call in calls], dtype=torch.float32)
-    embeds = torch.cat([call.args["embeds"] for call in calls])
+    embeds = torch.cat([call.args[f"{prefix}embeds"] for call in calls])
     return {
         "hidden_states": torch.cat([pack(call.args["latents"]) for call in calls]),
         "timestep": torch.cat(times) / 1000,
         "guidance": guidance if model.config.guidance_embeds else None,
-        "pooled_projections": torch.cat([call.args["pooled"] for call in calls]),
+        "pooled_projections": torch.cat([call.args[f"{prefix}pooled"] for call in calls]),
         "encoder_hidden_states": embeds,
         "txt_ids": torch.zeros(embeds.shape[1], 3),
         "img_ids": _places(*calls[0].args["latents"].shape[-2:]),

@@ -46,9 +46,10 @@ class ImageFamily(DiffusionFamily):
 
     predict_op: str
     lora: str  # how the files of adapters call the denoiser: "sdxl:unet"
-    guide_op, decode_op = "guide.cfg", "vae.decode"
+    guide_op, encode_op, decode_op = "guide.cfg", "vae.encode", "vae.decode"
     strength_1_is_noise = True  # inpainting at strength 1 starts from pure noise
     first_step = staticmethod(fractional_start)
+    is_told_guidance = False  # guidance is an input of the model; `true_guidance` moves away from the negative text
 
     space: LatentSpace
     denoiser: ModelSpec
@@ -67,6 +68,12 @@ class ImageFamily(DiffusionFamily):
     def empty_text(self, adapters: Value) -> Conditioning:
         """What the second row is asked when the author names no negative text."""
         return self.encode_text(expect("denoise: negative", "", TEXT), adapters)
+
+    def away(self, guidance: Value, true_guidance: Any) -> Value:
+        """How far every step moves away from the negative text."""
+        if true_guidance is not None:
+            raise mistake("denoise: true_guidance: is for models that are told their guidance; give guidance")
+        return guidance
 
     def rows(self, guidance: Value) -> Value:
         """Rows of a request: 2 while guidance asks about the negative text, too."""
@@ -134,6 +141,7 @@ class ImageFamily(DiffusionFamily):
         *,
         steps: Any,
         guidance: Any,
+        true_guidance: Any = None,
         start: Any = 0,
         stop: Any = None,
         keep: Keep | None = None,
@@ -144,6 +152,7 @@ class ImageFamily(DiffusionFamily):
 
         negative    what not to draw; None: the family's empty text
         guidance    above 1, every step also asks the model about `negative`, and moves away from it
+        true_guidance   the same for a model that is told its guidance (Flux), which takes no negative text otherwise
         start       0 for noise; otherwise the step that start_from or inpaint_from gave with the latents
         stop        the step before which to stop, for another model to go on; None: go to the end
         keep        what inpaint_from gave: the part of the image that stays
@@ -152,9 +161,9 @@ class ImageFamily(DiffusionFamily):
         """
         latents = self._expect_latents("denoise: latents", latents)
         steps, guidance = self._steps("denoise", steps), self._guidance(guidance)
-        adapters = adapters_value("denoise: loras", loras)
-        rows = self.rows(guidance)
-        texts = self._texts(text, negative, guidance, rows)
+        adapters, away = adapters_value("denoise: loras", loras), self.away(guidance, true_guidance)
+        rows = self.rows(away)
+        texts = self._texts(text, negative, away, rows)
         if not isinstance(start, Value) and start == 0:
             latents = self.sampler.begin(latents, steps)
         first = expect("denoise: start", start, INT)
@@ -170,7 +179,7 @@ class ImageFamily(DiffusionFamily):
             residuals = self._control_nodes(listed, per_step, rows, carry["latents"])
             velocity = self._predict({**per_step, **inner, **residuals}, rows, attrs)
             at = {"i": i, "steps": steps} | ({"start": first} if self.sampler.history else {})
-            following = self.sampler.step(carry, self._guided(velocity, guidance, rows, carry["latents"]), at)
+            following = self.sampler.step(carry, self._guided(velocity, away, rows, carry["latents"]), at)
             return following if keep is None else following | self._blended(following["latents"], keep, i, steps)
 
         carry = {"latents": latents} | self.sampler.remember(latents)
@@ -195,7 +204,8 @@ class ImageFamily(DiffusionFamily):
         size    what an image input is resized to before it enters; not needed for an image that the workflow made
         """
         image = self._image("encode_image", image, size)
-        return emit("vae.encode", {"image": image}, {"moments": self._moments(image)}, model=self.space.vae)["moments"]
+        outputs = {"moments": self._moments(image)}
+        return emit(self.encode_op, {"image": image}, outputs, model=self.space.vae)["moments"]
 
     @operation
     def start_from(self, moments: Any, seed: Any, steps: Any, strength: Any) -> Start:
@@ -272,7 +282,7 @@ class ImageFamily(DiffusionFamily):
         known = guidance.tracer.consts.get(guidance.name)
         if negative is not None:
             if rows.tracer.consts.get(rows.name) == 1:
-                raise mistake("denoise: negative: this family is told its guidance and takes no negative text")
+                raise mistake("denoise: negative: this model is told its guidance; give true_guidance above 1, too")
             second = self._expect_text("denoise: negative", negative).parts
         elif rows.tracer.consts.get(rows.name) == 1 or (isinstance(known, float) and known <= 1.0):
             second = parts  # there is no second row, and no text to encode

@@ -75,7 +75,7 @@ def inpaint_nodes(
     vae, sides = family.space.vae, moments_type.shape[2:]
     latent = family.space.latent(*sides)
     sees_mask = family.in_channels != family.space.channels
-    given = dict(inputs) | emit("vae.encode", {"image": image}, {"moments": moments_type}, model=vae)
+    given = dict(inputs) | emit(family.encode_op, {"image": image}, {"moments": moments_type}, model=vae)
     outputs = {"latents": latent, "mask": Type("mask", "", "float32", (1, 1, *sides))}
     if sees_mask:
         both = {"image": image, "mask": inputs["mask"]}

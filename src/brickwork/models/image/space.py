@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,10 +29,14 @@ class LatentSpace:
     scaling_factor: float
     shift_factor: float
     turns_channels_last: bool = False  # strides of what it encodes
+    mean: tuple[float, ...] = ()  # of each channel, with its deviation, in place of the two factors
+    deviation: tuple[float, ...] = ()
 
     @property
     def attrs(self) -> dict[str, Scalar]:
         """How latents are scaled: attributes of the nodes that enter or leave the space."""
+        if self.mean:
+            return {"mean": json.dumps(self.mean), "deviation": json.dumps(self.deviation)}
         return {"scaling_factor": self.scaling_factor, "shift_factor": self.shift_factor}
 
     def latent(self, *sides: int | Dim) -> Type:

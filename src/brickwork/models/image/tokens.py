@@ -20,23 +20,25 @@ def check_packed(transformer: Component, space: LatentSpace) -> int:
     return space.channels
 
 
-def tokens_type(residual: Residual, dtype: str, rows: Value, latents: Value) -> Type:
+def tokens_type(residual: Residual, dtype: str, rows: int | Dim, latents: Value) -> Type:
     """[rows, h, w, channels]: tokens in their places in the picture."""
     sides = (
         Dim(axis.scalar, axis.times, axis.over * residual.over) if isinstance(axis, Dim) else axis // residual.over
         for axis in latents.type.shape[2:]
     )
-    return Type("residual", "", dtype, (Dim(rows.name), *sides, residual.channels))
+    return Type("residual", "", dtype, (rows, *sides, residual.channels))
 
 
 def control_latents(
-    space: LatentSpace, picture: Value, rows: Value, seed: Value, attrs: Mapping[str, Scalar]
+    space: LatentSpace, picture: Value, rows: Value | None, seed: Value, attrs: Mapping[str, Scalar], op: str
 ) -> dict[str, Value]:
     """A control picture as latents [rows, c, h, w], a draw for each row.
 
-    attrs     scaling_factor, shift_factor; before: draws of the same generator that are over
+    rows      None: one, whatever the rows of the prediction
+    attrs     how latents are scaled; before: draws of the same generator that are over
     """
     sides = (space.divided("controlnet: image", axis) for axis in picture.type.shape[1:3])
-    outputs = {"image": Type("latent", space.vae.id, "float32", (Dim(rows.name), space.channels, *sides))}
-    inputs = {"image": picture, "rows": rows, "seed": seed}
-    return emit("vae.control_image", inputs, outputs, model=space.vae, attrs=attrs)
+    count = 1 if rows is None else Dim(rows.name)
+    outputs = {"image": Type("latent", space.vae.id, "float32", (count, space.channels, *sides))}
+    inputs = {"image": picture, "seed": seed} | ({} if rows is None else {"rows": rows})
+    return emit(op, inputs, outputs, model=space.vae, attrs=attrs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from brickwork.graph.types import Type
+from brickwork.graph.types import Dim, Type
 from brickwork.models.image.controls import ControlNet, Residual
 from brickwork.models.image.encoders import Conditioning
 from brickwork.models.image.family import ImageFamily
@@ -72,11 +72,11 @@ class SD3Family(ImageFamily):
         torch's global generator, so it gives the same picture twice only when that is seeded.
         """
         attrs = self.space.attrs | {"before": before} | ({"shift_factor": 0.0} if net.attrs["zero_pooled"] else {})
-        return control_latents(self.space, picture, rows, seed, attrs)
+        return control_latents(self.space, picture, rows, seed, attrs, "vae.control_image")
 
     def residuals(self, net: ControlNet) -> tuple[Residual, ...]:
         blocks, width, patch = (int(net.attrs[key]) for key in ("blocks", "width", "patch"))  # type: ignore[arg-type]
         return tuple(Residual(f"block_{k}", width, patch) for k in range(blocks))
 
     def residual_type(self, residual: Residual, dtype: str, rows: Value, latents: Value) -> Type:
-        return tokens_type(residual, dtype, rows, latents)
+        return tokens_type(residual, dtype, Dim(rows.name), latents)
