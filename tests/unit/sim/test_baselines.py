@@ -15,6 +15,7 @@ from brickwork.sim.baselines.costs import Cost, Job, Load, cost
 from brickwork.sim.baselines.diflow import CONTROL_S, DiFlow
 from brickwork.sim.baselines.gangs import gang_pool
 from brickwork.sim.baselines.pools import edf_pool, resident_pool, swapping_pool
+from brickwork.sim.baselines.preemptive import Work, preemptive_pool
 from brickwork.sim.baselines.stages import stage_pools
 from brickwork.sim.baselines.verdict import verdict
 from brickwork.sim.published import RECIPES
@@ -172,3 +173,32 @@ def test_what_edf_holds_the_ideal_holds_and_what_the_ideal_holds_the_fluid_bound
     best, bound = ideal(offered, 4), fluid(offered, 4)
     assert edf.score <= best.score
     assert bound.holds or not best.holds
+
+
+class TestPreemptivePool:
+    """Ends worked out by hand; jobs are (arrival, kind, deadline)."""
+
+    def ends(self, works: list[Work], devices: int, *jobs: tuple[float, int, float]) -> list[float | None]:
+        return preemptive_pool([Job(*job) for job in jobs], works, devices)
+
+    def test_a_short_one_passes_a_long_one(self) -> None:
+        assert self.ends([Work(24.0), Work(2.0)], 1, (0.0, 0, 48.0), (1.0, 1, 4.0)) == pytest.approx([26.0, 3.0])
+
+    def test_two_devices_for_who_is_alone(self) -> None:
+        """10 s of work at 1.6 times the speed: done after 6.25 s, though it is due after 7."""
+        assert self.ends([Work(10.0, 1.6)], 2, (0.0, 0, 7.0)) == pytest.approx([6.25])
+
+    def test_a_second_device_goes_to_another_when_there_is_one(self) -> None:
+        """The first has both devices for 2 s and 3.2 s of its work is done; then one each: it ends after 6.8 s more."""
+        ends = self.ends([Work(10.0, 1.6), Work(9.0, 1.6)], 2, (0.0, 0, 30.0), (2.0, 1, 40.0))
+        assert ends == pytest.approx([8.8, 8.8 + (9.0 - 6.8) / 1.6])
+
+    def test_the_dearest_is_shed(self) -> None:
+        """One device, 4 s for 2 + 2 + 3 s of work; the first request offered of a kind is below its floor when shed."""
+        works = [Work(2.0), Work(3.0)]
+        warm = [(10.0 * k, kind, 10.0 * k + 9.0) for k in range(8) for kind in (0, 1)]
+        ends = self.ends(works, 1, *warm, (100.0, 1, 104.0), (100.0, 0, 104.0), (100.0, 0, 104.0))
+        assert ends[-3:] == [None, pytest.approx(102.0), pytest.approx(104.0)]
+
+    def test_who_could_only_be_late_takes_no_time(self) -> None:
+        assert self.ends([Work(5.0), Work(2.0)], 1, (0.0, 0, 4.0), (0.0, 1, 2.0)) == [None, pytest.approx(2.0)]
