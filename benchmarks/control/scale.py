@@ -4,10 +4,12 @@
     python benchmarks/control/scale.py --executors 100      fewer
     python benchmarks/control/scale.py --sets 10            10 sets of 1,000, requests spread by the router
     python benchmarks/control/scale.py --profile            where the time goes
+    python benchmarks/control/scale.py --simulate --requests 1000000    what simulating takes, control included
 
 Every start and end of a task is an event; heartbeats are not. Workflows are chains (encode, denoise, decode) over a
 shared pool of models, popular ones first (Zipf 1.0), some with a deadline, of four tenants. The history of a simulated
-run is decided once more, and only that is timed, as a whole. Prints one JSON line with commit, seed and machine.
+run is decided once more, and only that is timed, as a whole. With --simulate the simulation itself is timed, and its
+peak memory told. Prints one JSON line with commit, seed and machine.
 """
 
 import argparse
@@ -17,8 +19,10 @@ import json
 import platform
 import pstats
 import subprocess
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from random import Random
+from resource import RUSAGE_SELF, getrusage
 from time import process_time
 
 from brickwork.compiler.plan import Plan, PlanTask, Program, ProgramId, Role, Work
@@ -34,6 +38,7 @@ from brickwork.graph.types import INT, TEXT, Type
 from brickwork.profile.table import CallProfile, Curve, DeviceProfile, Profile
 from brickwork.router.policy import SetSummary, choose_set
 from brickwork.sim.cluster import Cluster, Slot
+from brickwork.sim.report import Report
 from brickwork.sim.workload import Arrival
 
 GIB = 1 << 30
@@ -122,33 +127,47 @@ def profile(plans: list[Plan]) -> Profile:
     return Profile({"bench": DeviceProfile(calls, load_base_s=0.1, load_bytes_per_s=8.0 * GIB)})
 
 
-def arrivals(plans: list[Plan], rate_per_s: float, count: int, random: Random) -> list[Arrival]:
+def arrivals(plans: list[Plan], rate_per_s: float, count: int, random: Random) -> Iterator[Arrival]:
     popularity = list(accumulate(1.0 / (k + 1) for k in range(len(plans))))
-    time_s, made = 0.0, []
+    time_s = 0.0
     for number in range(count):
         time_s += random.expovariate(rate_per_s)
         plan = random.choices(plans, cum_weights=popularity)[0]
         slo = SLO(random.choice([None, 2.0 * REQUEST_S, 4.0 * REQUEST_S]))
         values = (("prompt", ""), ("start", 0), ("steps", STEPS))
         request = Request(RequestId(f"r-{number}"), plan.workflow, values, slo, random.choice("abcd"))
-        made.append(Arrival(time_s, request, plan))
-    return made
+        yield Arrival(time_s, request, plan)
 
 
-def history_of(executors: int, truth: Profile, offered: list[Arrival], seed: int) -> list[tuple[Event, float]]:
-    control = Recorder(truth)
-    cluster = Cluster(control, truth, seed)
+def simulated(control: Control, executors: int, truth: Profile, offered: Iterable[Arrival], seed: int) -> Report:
+    cluster = Cluster(control, truth, seed, logs=False)
     for number in range(executors):
         cluster.add(Slot(f"e{number}", 58 * GIB, "bench"))
-    for arrival in offered:
-        cluster.submit(arrival)
+    cluster.feed(offered)
     report = cluster.run()
     outcomes = dict(sorted(report.outcomes.items()))
     print(f"# {outcomes}, batches {dict(report.batch_sizes.most_common(4))}, loads {report.loads.total()}", flush=True)
+    return report
+
+
+def history_of(executors: int, truth: Profile, offered: Iterable[Arrival], seed: int) -> list[tuple[Event, float]]:
+    control = Recorder(truth)
+    simulated(control, executors, truth, offered, seed)
     return control.history
 
 
-def routed(offered: list[Arrival], sets: int) -> list[list[Arrival]]:
+def simulation(options: argparse.Namespace, truth: Profile, offered: Iterable[Arrival]) -> dict[str, float]:
+    """Simulate and say what that took."""
+    start_s = process_time()
+    report = simulated(Control(truth, tenants=TENANTS), options.executors, truth, offered, options.seed)
+    cpu_s = process_time() - start_s
+    return {
+        "cpu_s": round(cpu_s, 1), "us_per_request": round(1e6 * cpu_s / options.requests, 1), "events": report.events,
+        "peak_mib": getrusage(RUSAGE_SELF).ru_maxrss // 1024,
+    }  # fmt: skip
+
+
+def routed(offered: Iterable[Arrival], sets: int) -> list[list[Arrival]]:
     """The arrivals of each set, as the router spreads them when every set is equally loaded."""
     given: list[list[Arrival]] = [[] for _ in range(sets)]
     for arrival in offered:
@@ -158,6 +177,23 @@ def routed(offered: list[Arrival], sets: int) -> list[list[Arrival]]:
         assert chosen is not None
         given[int(chosen.removeprefix("set-"))].append(arrival)
     return given
+
+
+def decision(options: argparse.Namespace, truth: Profile, offered: Iterable[Arrival]) -> dict[str, float]:
+    """Record the histories of all sets, and decide them once more."""
+    histories = [history_of(options.executors, truth, mine, options.seed) for mine in routed(offered, options.sets)]
+    profiler = cProfile.Profile() if options.profile else None
+    if profiler:
+        profiler.enable()
+    seconds = sum(replay_s(truth, history) for history in histories)
+    if profiler:
+        profiler.disable()
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(40)
+    events = sum(len(history) for history in histories)
+    return {
+        "us_per_request": round(1e6 * seconds / options.requests, 1), "us_per_event": round(1e6 * seconds / events, 1),
+        "events_per_request": round(events / options.requests, 2),
+    }  # fmt: skip
 
 
 def commit() -> str:
@@ -174,6 +210,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000, help="of all sets (default: 10000)")
     parser.add_argument("--load", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--simulate", action="store_true", help="time the simulation of one set, and its memory")
     parser.add_argument("--profile", action="store_true", help="print the 30 dearest functions")
     options = parser.parse_args()
     random = Random(f"scale {options.seed}")
@@ -181,18 +218,12 @@ def main() -> None:
     rate_per_s = options.load * options.executors * options.sets / REQUEST_S
     offered = arrivals(plans, rate_per_s, options.requests, random)
     truth = profile(plans)
-    histories = [history_of(options.executors, truth, mine, options.seed) for mine in routed(offered, options.sets)]
-    profiler = cProfile.Profile() if options.profile else None
-    if profiler:
-        profiler.enable()
-    seconds = sum(replay_s(truth, history) for history in histories)
-    if profiler:
-        profiler.disable()
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(40)
-    events = sum(len(history) for history in histories)
+    if options.simulate:
+        measured = simulation(options, truth, offered)
+    else:
+        measured = decision(options, truth, offered)
     figures = {
-        "benchmark": "control/scale", "us_per_request": round(1e6 * seconds / options.requests, 1),
-        "us_per_event": round(1e6 * seconds / events, 1), "events_per_request": round(events / options.requests, 2),
+        "benchmark": "control/scale", "what": "simulation" if options.simulate else "control", **measured,
         "executors": options.executors * options.sets, "sets": options.sets, "models": options.models,
         "workflows": options.workflows, "requests": options.requests, "load": options.load, "seed": options.seed,
         "commit": commit(), "machine": platform.machine(), "python": platform.python_version(), "simulated": True,
