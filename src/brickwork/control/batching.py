@@ -7,8 +7,8 @@ that can still be met is met. A batch is never delayed to grow.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 MIN_GAIN = 0.2
 """A task joins while it costs at most (1 - MIN_GAIN) of what it costs alone. On the starter's figures this batches
@@ -18,8 +18,7 @@ MAX_BATCH = 16
 """Tasks of a batch, at most: the curves that we know are measured up to 16 rows and are flat there."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchView:
+class BatchView(NamedTuple):
     """A group of ready tasks, and the executor that was chosen for it."""
 
     start_s: float  # when the batch will start to compute: after loads and transfers
@@ -50,7 +49,7 @@ def size_by_deadline(view: BatchView) -> int:
     """Number of tasks, from the most urgent on, that run as one batch: 1..min(ready, limit)."""
     fair = ceil(view.ready / max(1, view.holders))
     size = min(view.ready, view.limit, fair, len(view.deadlines_s))
-    if all(deadline_s is None for deadline_s in view.deadlines_s[:size]):
+    if size == 1 or not any([deadline_s is not None for deadline_s in view.deadlines_s[:size]]):
         return size
     lone_finish_s = view.start_s + view.run_s(1)
     earliest_s = float("inf")

@@ -6,7 +6,7 @@ budget (2), and the largest budget of all (1), which may be the only place for a
 are of one device type nothing beats an idle one that lacks nothing, so far ones are not looked at when there is such.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from math import ceil
 
@@ -17,7 +17,7 @@ from brickwork.control.ready import Group
 from brickwork.control.records import BatchRecord, ExecutorRecord, TaskRecord
 from brickwork.control.turn import Turn
 from brickwork.control.worth import worth_on
-from brickwork.core.ids import BatchId, ExecutorId
+from brickwork.core.ids import BatchId, ExecutorId, ModelId
 
 MAX_JOINS = 2
 """Running batches that are looked at for a task to join, the oldest first."""
@@ -28,33 +28,37 @@ def spots(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
 
     The executor that the task avoids is offered only when it is the only one.
     """
-    sources = _sources(task)
+    executors, is_uniform = turn.state.executors, len(turn.state.devices) == 1
     errands: dict[str, _Errand] = {}
     found: dict[ExecutorId, Spot | None] = {}
     for candidates in (_near, _far):
         for executor_id in candidates(turn, task):
-            executor = turn.state.executors[executor_id]
+            if executor_id in found:
+                continue
+            executor = executors[executor_id]
             if (errand := errands.get(executor.device)) is None:
                 errand = errands[executor.device] = _errand(turn, group, task, executor.device)
-            if executor_id not in found:
-                found[executor_id] = _spot(turn, task, executor, errand, sources)
-        places = [spot for spot in found.values() if spot]
-        elsewhere = [spot for spot in places if spot.executor != task.avoid]
-        if len(turn.state.devices) == 1 and any(spot.load_s == 0.0 for spot in elsewhere):
+            spot = found[executor_id] = _spot(turn, task, executor, errand)
+            if is_uniform and spot and spot.load_s == 0.0 and errand.is_best(spot) and executor_id != task.avoid:
+                return [spot]
+        places = [spot for spot in found.values() if spot is not None]
+        elsewhere = [spot for spot in places if spot.executor != task.avoid] if task.avoid else places
+        if is_uniform and any([spot.load_s == 0.0 for spot in elsewhere]):
             break
     return elsewhere or places
 
 
 def spot_at(turn: Turn, group: Group, task: TaskRecord, executor: ExecutorRecord) -> Spot | None:
     """One executor as a place for the most urgent task of a group; None when it cannot fit there."""
-    return _spot(turn, task, executor, _errand(turn, group, task, executor.device), _sources(task))
+    return _spot(turn, task, executor, _errand(turn, group, task, executor.device))
 
 
 def _sources(task: TaskRecord) -> list[tuple[str, int]]:
     """Host and bytes of each tensor that the task needs."""
     values = task.request.values
     inputs = [values[name].handle for name in task.plan.args if name in values]
-    inputs += task.checkpoint.carries if task.checkpoint else ()
+    if task.checkpoint is not None:
+        inputs += task.checkpoint.carries
     return [(handle.host, handle.spec.nbytes) for handle in inputs]
 
 
@@ -90,22 +94,38 @@ def _join(turn: Turn, batch: BatchRecord, task: TaskRecord) -> Spot | None:
     return Spot(executor.id, False, 0.0, 0.0, 0.0, own_run_s, longer_s, joins=batch.id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Errand:
     """What a group's next batch means to every executor of one device type."""
 
     need_bytes: int  # for one task
     run_s: float  # one task
     backlog_s: float  # the group's batches but the last, shared by the holders of its heaviest model
+    loads_s: list[tuple[ModelId, float]]  # of each model that the task needs
+    sources: list[tuple[str, int]]  # host and bytes of each tensor that it needs
+    nearest_s: float  # transfer of all of them to an executor on their host
+    transfers_s: dict[str, float] = field(default_factory=dict)  # the same by host of the executor, as asked for
+
+    def is_best(self, spot: Spot) -> bool:
+        """No executor of the device type can be better: it is idle and lacks nothing, and nobody loses by it."""
+        return spot.is_idle and spot.finish_s + spot.displaced_s <= self.run_s + self.nearest_s
 
 
 def _errand(turn: Turn, group: Group, task: TaskRecord, device: str) -> _Errand:
-    estimate = turn.estimate
+    estimate, sources, backlog_s = turn.estimate, _sources(task), 0.0
     limit = estimate.limit(device, task.program.id, task.shape, task.works)
-    batch_s = estimate.equal_batch_s(device, task.works, min(limit, group.size))
-    holders = max((len(turn.state.models[model].busy_holders) for model in task.needs.heaviest[:1]), default=1)
-    backlog_s = (ceil(group.size / limit) - 1) * batch_s / max(1, holders)
-    return _Errand(need_bytes(turn, task, device), estimate.equal_batch_s(device, task.works, 1), backlog_s)
+    if group.size > limit:
+        holders = max((len(turn.state.models[model].busy_holders) for model in task.needs.heaviest[:1]), default=1)
+        batch_s = estimate.equal_batch_s(device, task.works, limit)
+        backlog_s = (ceil(group.size / limit) - 1) * batch_s / max(1, holders)
+    return _Errand(
+        need_bytes=need_bytes(turn, task, device),
+        run_s=estimate.equal_batch_s(device, task.works, 1),
+        backlog_s=backlog_s,
+        loads_s=[(model.id, estimate.load_s(device, model)) for model in task.needs.models],
+        sources=sources,
+        nearest_s=sum([estimate.transfer_s(nbytes, True) for _, nbytes in sources]),
+    )
 
 
 def _near(turn: Turn, task: TaskRecord) -> list[ExecutorId]:
@@ -124,34 +144,41 @@ def _far(turn: Turn, task: TaskRecord) -> list[ExecutorId]:
     return ids
 
 
-def _spot(
-    turn: Turn, task: TaskRecord, executor: ExecutorRecord, errand: _Errand, sources: list[tuple[str, int]]
-) -> Spot | None:
+def _spot(turn: Turn, task: TaskRecord, executor: ExecutorRecord, errand: _Errand) -> Spot | None:
     """The executor as a place for the task, None when the task cannot fit there."""
-    estimate, device, host = turn.estimate, executor.device, executor.host
     if errand.need_bytes > executor.memory_bytes:
         return None
     is_idle = executor.batch is None
     leaving = unloads(turn, task, executor, errand.need_bytes) if is_idle else ()
     if leaving is None:
         return None
-    load_s = transfer_s = displaced_s = 0.0
-    for model in task.needs.models:
-        if model.id not in executor.replicas:
-            load_s += estimate.load_s(device, model)
-    for source, nbytes in sources:
-        transfer_s += estimate.transfer_s(nbytes, source == host or not host)
+    load_s = displaced_s = 0.0
+    for model_id, one_s in errand.loads_s:
+        if model_id not in executor.replicas:
+            load_s += one_s
     for model_id in leaving:
         record = turn.state.models[model_id]
         if record.demand and record.replicas == 1:  # somebody wants it and nobody else has it
-            displaced_s += estimate.load_s(device, executor.replicas[model_id].model)
+            displaced_s += turn.estimate.load_s(executor.device, executor.replicas[model_id].model)
         displaced_s += LOST_S * worth_on(turn, executor, model_id)
-    loading_s = max(0.0, executor.loading_until_s - turn.now_s)
     if is_idle:
-        wait_s = 0.0 if loading_s and _is_ready(task, executor) else loading_s
+        wait_s = max(0.0, executor.loading_until_s - turn.now_s)
+        if wait_s and _is_ready(task, executor):
+            wait_s = 0.0
     else:
         wait_s = _left_s(turn, executor) + errand.backlog_s
+    transfer_s = _transfer_s(turn, errand, executor.host)
     return Spot(executor.id, is_idle, wait_s, load_s, transfer_s, errand.run_s, displaced_s)
+
+
+def _transfer_s(turn: Turn, errand: _Errand, host: str) -> float:
+    """Seconds until the tensors that the task needs are readable on a host."""
+    found = errand.transfers_s.get(host)
+    if found is None:
+        estimate = turn.estimate
+        found = sum([estimate.transfer_s(nbytes, source == host or not host) for source, nbytes in errand.sources])
+        errand.transfers_s[host] = found
+    return found
 
 
 def _is_ready(task: TaskRecord, executor: ExecutorRecord) -> bool:

@@ -130,7 +130,8 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
     """Order the unloads, loads and the dispatch of a batch on an idle executor."""
     state, executor = turn.state, turn.state.executors[spot.executor]
     ready = group.size
-    tasks = _choose(turn, group, spot, executor)
+    limit = _limit(turn, group, state.ready.head(group), executor)
+    tasks = _choose(turn, group, spot, executor, limit)
     head, size = tasks[0], len(tasks)
     start_s = spot.wait_s + spot.load_s + spot.transfer_s
     gang = spread(turn, head, executor, start_s) if size == 1 else Gang(WHOLE, (), start_s)
@@ -138,7 +139,7 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
     leaving = unloads(turn, head, executor, need_bytes(turn, head, executor.device, size))
     assert leaving is not None, f"policy `unload` cannot make room on {executor.id} for {head.id}"
     _make_resident(turn, executor, head, head.needs.models, leaving, reason)
-    batch = _record(turn, executor, group, tasks, gang)
+    batch = _record(turn, executor, group, tasks, limit, gang)
     for k, helper in enumerate(gang.helpers):
         _make_resident(turn, helper, head, helper_models(head, gang.layout, k), (), reason)
         turn.order(Assist(helper.id, batch.id, executor.id, reason), head.request.id)
@@ -155,10 +156,9 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
     turn.order(order, *about)
 
 
-def _choose(turn: Turn, group: Group, spot: Spot, executor: ExecutorRecord) -> list[TaskRecord]:
-    """The tasks of the group that run together."""
+def _choose(turn: Turn, group: Group, spot: Spot, executor: ExecutorRecord, limit: int) -> list[TaskRecord]:
+    """The tasks of the group that run together, of at most `limit`."""
     state, head = turn.state, turn.state.ready.head(group)
-    limit = _limit(turn, group, head, executor)
     tasks = state.ready.peek(group, limit)
     heaviest = head.needs.heaviest[:1]
     holders = len(state.models[heaviest[0]].idle_holders) if heaviest else len(state.idle_by_free)
@@ -202,7 +202,9 @@ def _make_resident(
         executor.replicas[model.id].used_s = turn.now_s
 
 
-def _record(turn: Turn, executor: ExecutorRecord, group: Group, tasks: list[TaskRecord], gang: Gang) -> BatchRecord:
+def _record(
+    turn: Turn, executor: ExecutorRecord, group: Group, tasks: list[TaskRecord], limit: int, gang: Gang
+) -> BatchRecord:
     estimate, device, works = turn.estimate, executor.device, [task.works for task in tasks]
     run_s = estimate.batch_s(device, works)
     batch = BatchRecord(
@@ -212,7 +214,7 @@ def _record(turn: Turn, executor: ExecutorRecord, group: Group, tasks: list[Task
         tasks={task.id: task for task in tasks},
         predicted=estimate.raw_shares_s(device, works),
         run_s=run_s,
-        limit=_limit(turn, group, tasks[0], executor),
+        limit=limit,
         layout=gang.layout,
         helpers=tuple(helper.id for helper in gang.helpers),
         pace=pace_of(turn, device, tasks, gang.layout, turn.now_s + gang.start_s),

@@ -74,7 +74,7 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
 def _frees(turn: Turn, slack_s: float) -> list[tuple[float, int]]:
     """When executors are there for a task with so much slack, and how many at a time: those that are idle or would
     yield to it now, the others when their batches end. Of many, some stand for those around them."""
-    state = turn.state
+    state, now_s = turn.state, turn.now_s
     busy, sampled = state.busy_by_free_at, max(1, len(state.busy_by_free_at) // MAX_FREES)
     now = len(state.idle_by_free)
     frees: list[tuple[float, int]] = []
@@ -83,7 +83,7 @@ def _frees(turn: Turn, slack_s: float) -> list[tuple[float, int]]:
         if laxity_s is not None and laxity_s > slack_s:
             now += sampled
         else:
-            frees.append((max(0.0, free_at_s - turn.now_s), sampled))
+            frees.append((free_at_s - now_s if free_at_s > now_s else 0.0, sampled))
     return [(0.0, now), *frees] if now else frees
 
 

@@ -5,7 +5,7 @@ are idle executors of the leader's device type and host: holders of the models f
 Which layout is taken is the policy's choice (`parallelism.py`).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from brickwork.control.parallelism import Choice, SpreadView
 from brickwork.control.records import ExecutorRecord, TaskRecord
@@ -17,8 +17,7 @@ MAX_LOOKED_AT = 16
 """Idle executors that are looked at for helpers, of each kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gang:
+class Gang(NamedTuple):
     """A layout with the executors that help the leader, in the order of `Dispatch.helpers`."""
 
     layout: Layout
@@ -86,12 +85,15 @@ def _gangs(turn: Turn, task: TaskRecord, leader: ExecutorRecord, start_s: float)
     wides = layouts(turn, task, leader.device)
     most = max((wide.devices for wide in wides), default=1)
     found = _helpers(turn, task, leader, min(most, leader.max_degree) - 1) if wides else []
+    loads_s = [_load_s(turn, each, task.needs.models) for each in found]
     gangs = []
     for wide in wides:
-        if wide.devices - 1 <= len(found) and wide.devices <= leader.max_degree:
-            taken = found[: wide.devices - 1]
-            loads_s = [_load_s(turn, each, helper_models(task, wide, k)) for k, each in enumerate(taken)]
-            gangs.append(Gang(wide, tuple(taken), max(start_s, *loads_s)))
+        helpers = wide.devices - 1
+        if helpers <= len(found) and wide.devices <= leader.max_degree:
+            load_s = max(loads_s[: wide.degree - 1], default=0.0)
+            if wide.apart:
+                load_s = max(load_s, _load_s(turn, found[helpers - 1], helper_models(task, wide, helpers - 1)))
+            gangs.append(Gang(wide, tuple(found[:helpers]), max(start_s, load_s)))
     return gangs
 
 

@@ -33,8 +33,9 @@ def instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
     record = RequestRecord(request.id, request, facts, number, arrived_s, due_s, rank_due_s, path_s, path_s, scalars)
     record.spreads = {devices: max(facts.paths_s(each).values(), default=0.0) for devices, each in spreads.items()}
     _add_tasks(turn, record, sizes, lone_s, paths_s)
-    fastest_s = {name: _fastest_s(turn, task) for name, task in record.tasks.items()}
-    record.fastest_s = max(facts.paths_s(fastest_s).values(), default=0.0)
+    if given_s is not None:
+        fastest_s = {name: _fastest_s(turn, task) for name, task in record.tasks.items()}
+        record.fastest_s = max(facts.paths_s(fastest_s).values(), default=0.0)
     return record
 
 

@@ -11,7 +11,7 @@ back at a step boundary when load returns (`preemption.py`), so there is no reas
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from brickwork.core.batch import Layout
 
@@ -22,8 +22,7 @@ MIN_SPEEDUP = 1.1
 """A wider layout is worth its checkpoint and its gang only if it is so much faster than the next narrower one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """One layout that is possible now."""
 
     layout: Layout
@@ -40,8 +39,7 @@ class Choice:
         return self.layout.devices * self.finish_s
 
 
-@dataclass(frozen=True, slots=True)
-class SpreadView:
+class SpreadView(NamedTuple):
     """A task that is about to start on an executor, alone."""
 
     slack_s: float | None  # seconds from now within which the task has to end; None: no deadline

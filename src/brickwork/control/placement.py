@@ -8,7 +8,7 @@ Which executors are looked at (a dozen at most) is decided by `candidates.py` fr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from brickwork.core.ids import BatchId, ExecutorId
 
@@ -17,8 +17,7 @@ LOST_S = 3000.0
 what was unloaded is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """One executor as a place for one batch. All in seconds from now."""
 
     executor: ExecutorId

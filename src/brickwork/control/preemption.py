@@ -12,8 +12,8 @@ its next step boundary and goes on later from there, so what it has computed is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from brickwork.core.ids import ExecutorId
 
@@ -21,8 +21,7 @@ SHORT = 0.1
 """A task is let through when it delays the victim by at most this share of what it would have to wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Victim:
+class Victim(NamedTuple):
     """A running batch that could yield. All in seconds."""
 
     executor: ExecutorId  # its leader
@@ -31,8 +30,7 @@ class Victim:
     finish_s: float  # until the urgent task would be done on its device, from now
 
 
-@dataclass(frozen=True, slots=True)
-class UrgentView:
+class UrgentView(NamedTuple):
     """A ready task for which no device is idle."""
 
     slack_s: float | None  # seconds from now within which it has to end; None: no deadline

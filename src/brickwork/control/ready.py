@@ -9,6 +9,7 @@ group waits without a bound. Heaps drop outdated entries when they surface; all 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, nsmallest
+from typing import NamedTuple
 
 from brickwork.control.records import GroupKey, Rank, TaskRecord
 from brickwork.control.tasks import TaskState
@@ -28,8 +29,7 @@ class Group:
     homeless_s: float | None = None  # since when no executor at hand can hold it
 
 
-@dataclass(frozen=True, slots=True)
-class Park:
+class Park(NamedTuple):
     """Why a group is out of the order."""
 
     executor: ExecutorId | None  # waits for this one to be idle; None: no executor can hold its models

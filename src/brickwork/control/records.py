@@ -67,7 +67,11 @@ class TaskRecord:
     @property
     def steps(self) -> int:
         """Steps of its loop that are left; 0 without a loop."""
-        return max((work.trips for work in self.works if work.is_step), default=0)
+        steps = 0
+        for work in self.works:
+            if work.is_step:
+                steps = max(steps, work.trips)
+        return steps
 
     def set_alone(self) -> None:
         """It must not share a batch any more. For a task that is not READY."""
@@ -85,7 +89,7 @@ class RequestRecord:
     due_s: float  # deadline on control's clock; of a best-effort request the soft one, see scheduling.py
     rank_due_s: float  # the same, moved by what its tenant had; only the order of ready tasks goes by it
     path_s: float  # critical path, every task alone
-    fastest_s: float  # the same, every task on as many devices as help
+    fastest_s: float  # with a deadline: the same, every task on as many devices as help
     scalars: dict[str, Scalar]
     spreads: dict[int, float] = field(default_factory=dict)  # if one device is too slow: enough devices -> path there
     tasks: dict[str, TaskRecord] = field(default_factory=dict)  # by PlanTask.name, in plan order
