@@ -49,6 +49,7 @@ class Submission:
     slo: SLO
     arrived_s: float | None = None  # on the coordinator's clock, from which the deadline counts; None: now
     resend_key: str = ""  # equal when a refused request is sent again
+    tenant: str = "default"  # whose it is, see control.fairness
 
 
 class Coordinator:
@@ -115,7 +116,7 @@ class Coordinator:
         tensors = self._put_pictures(submission)
         run = self._runs[request_id] = Run(request_id, plan, self._clock.now_s(), on_progress)
         values, key = tuple(submission.values.items()), submission.resend_key
-        request = Request(request_id, plan.workflow, values, submission.slo, resend_key=key)
+        request = Request(request_id, plan.workflow, values, submission.slo, submission.tenant, key)
         self._tell(events.RequestArrived(request, plan, tensors, submission.arrived_s))
         return run
 

@@ -1,6 +1,7 @@
 """A coordinator whose executors are processes of this host: the default, without any service beside it."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from brickwork.compiler.instance import resolve
@@ -13,17 +14,17 @@ from brickwork.core.request import SLO
 from brickwork.data.keeper import Keeper
 from brickwork.data.spill import DEFAULT_SPILL_BYTES
 from brickwork.executor.config import shares
+from brickwork.fleet.local import LocalFleet
 from brickwork.profile.files import starter_profile
 from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import validate
 
+PRELOAD = ("brickwork.models.preload",)
+"""What the forkserver imports, once for all executors."""
+
 
 def embedded(
-    executors: int,
-    threads: int,
-    memory_bytes: int,
-    start_method: str = "forkserver",
-    control: Control | None = None,
+    executors: int, threads: int, memory_bytes: int, start_method: str = "forkserver", control: Control | None = None
 ) -> Coordinator:
     """A coordinator that is not started yet, with `executors` equal slots. See `Cluster` for the arguments.
 
@@ -32,7 +33,7 @@ def embedded(
     shares(memory_bytes)
     shape = ExecutorShape(f"cpu-{threads}", threads, memory_bytes)
     keeper, listener = Keeper(spill_bytes=DEFAULT_SPILL_BYTES), Listener()
-    slots = Slots(keeper, listener.address, [shape] * executors, start_method)
+    slots = Slots(keeper, listener.address, [shape] * executors, partial(LocalFleet, start_method, PRELOAD))
     return Coordinator(control or Control(starter_profile()), keeper, slots, listener, SystemClock())
 
 

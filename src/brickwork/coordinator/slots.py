@@ -8,16 +8,16 @@ results it sent with its last breath are kept and nothing it still reads is reus
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from brickwork.core.errors import RequestFailed
 from brickwork.core.ids import ExecutorId
 from brickwork.data.keeper import Keeper
 from brickwork.executor.config import ExecutorConfig
 from brickwork.fleet.launchers import LaunchError
-from brickwork.fleet.local import LocalFleet
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,6 @@ MAX_EARLY_DEATHS = 5
 """Lives of one slot that may end in a row before they joined; then the slot is given up."""
 
 MAX_BACKOFF_S = 2.0
-
-PRELOAD = ("brickwork.models.preload",)
-"""What the forkserver imports, once for all executors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +51,35 @@ class Life:
     ended: str | None = None  # how the process ended; None while it lives
 
 
-class Slots:
-    """Keeps one executor alive per shape. Use from one event loop."""
+class Processes(Protocol):
+    """What starts executors and proves their death: LocalFleet, which says what is to be expected of each."""
 
-    def __init__(self, keeper: Keeper, address: str, shapes: Sequence[ExecutorShape], start_method: str):
+    async def start(self) -> None: ...
+    async def launch(self, executor: ExecutorId, config: Mapping[str, Any], fds: Mapping[str, int]) -> int: ...
+    def pid(self, executor: ExecutorId) -> int: ...
+    def kill(self, executor: ExecutorId) -> None: ...
+    async def stop(self, executor: ExecutorId, grace_s: float) -> None: ...
+    async def close(self) -> None: ...
+
+
+OnExit = Callable[[ExecutorId, str], None]
+"""Told once for every process that ended: (executor, how)."""
+
+
+class Slots:
+    """Keeps one executor alive per shape. Use from one event loop.
+
+    address    where executors find the coordinator
+    fleet      makes what starts them, given whom to tell of their ends
+    """
+
+    def __init__(
+        self, keeper: Keeper, address: str, shapes: Sequence[ExecutorShape], fleet: Callable[[OnExit], Processes]
+    ):
         self._keeper = keeper
         self._address = address
         self._shapes = shapes
-        self._fleet = LocalFleet(start_method, PRELOAD, self._exited)
+        self._fleet = fleet(self._exited)
         self._lives: dict[ExecutorId, Life] = {}
         self._births = [0] * len(shapes)  # lives so far, by slot
         self._early_deaths = [0] * len(shapes)
