@@ -8,19 +8,6 @@ never harder to admit.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-
-from brickwork.control.admission import Admitted, Refused
-from brickwork.control.events import RequestArrived
-from brickwork.control.forecast import judge
-from brickwork.control.instances import instantiate
-from brickwork.control.promises import Promise
-from brickwork.control.records import RequestRecord
-from brickwork.control.turn import Turn
-from brickwork.core.request import Scalar
-
-Lowered = tuple[tuple[str, Scalar], ...]
-"""Inputs by name, with the value that they have instead of the one that was asked for."""
 
 
 def least_notch(most: int, admits: Callable[[int], bool]) -> int | None:
@@ -34,29 +21,6 @@ def least_notch(most: int, admits: Callable[[int], bool]) -> int | None:
     return high
 
 
-def lower(
-    turn: Turn, event: RequestArrived, request: RequestRecord, promise: Promise | None, refusal: Refused
-) -> tuple[RequestRecord, Admitted | Refused]:
-    """The request with as little lowered as admits it, and the verdict; the least one and its refusal if nothing does.
-
-    request    as it was asked for, which was refused with `refusal`
-    """
-    given = dict(event.request.values)
-    spans = {name: max(0, int(given[name]) - least) for name, least in event.request.slo.degrade}  # type: ignore[arg-type]
-    most = max(spans.values(), default=0)
-    tried: dict[int, tuple[RequestRecord, Admitted | Refused]] = {0: (request, refusal)}
-
-    def admits(notch: int) -> bool:
-        values = given | {name: int(given[name]) - span * notch // most for name, span in spans.items()}  # type: ignore[arg-type]
-        lesser = instantiate(turn, replace(event, request=replace(event.request, values=tuple(values.items()))))
-        tried[notch] = (lesser, judge(turn, lesser, promise))
-        return isinstance(tried[notch][1], Admitted)
-
-    notch = least_notch(most, admits)
-    return tried[max(0, most) if notch is None else notch]
-
-
-def lowered_inputs(event: RequestArrived, request: RequestRecord) -> Lowered:
-    """What `request` has instead of what was asked for."""
-    asked = dict(event.request.values)
-    return tuple((name, value) for name, value in request.request.values if asked[name] != value)
+def lower_nothing(most: int, admits: Callable[[int], bool]) -> int | None:
+    """A request is taken as it is, or refused. For comparison."""
+    return None

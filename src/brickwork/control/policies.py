@@ -16,6 +16,7 @@ from brickwork.compiler.plan import Plan
 from brickwork.control.admission import Admitted, Arrival, Refused, admit_all, admit_by_predicted_finish
 from brickwork.control.autoscaling import Need, worth_by_need, worth_nothing
 from brickwork.control.batching import BatchView, size_by_deadline, size_one
+from brickwork.control.degradation import least_notch, lower_nothing
 from brickwork.control.fairness import TenantView, lead_by_weight, lead_none
 from brickwork.control.parallelism import SpreadView, spread_by_least_device_time, spread_never
 from brickwork.control.placement import Spot, place_by_least_finish
@@ -32,6 +33,7 @@ from brickwork.core.ids import ModelId
 @dataclass(frozen=True, slots=True)
 class Policies:
     admit: Callable[[Arrival], Admitted | Refused] = admit_by_predicted_finish
+    degrade: Callable[[int, Callable[[int], bool]], int | None] = least_notch
     rank: Callable[[float, float, float, int, int], Rank] = rank_by_laxity
     lead: Callable[[TenantView], float] = lead_by_weight
     share: Callable[[Plan], Plan] = share_by_identity
@@ -46,6 +48,7 @@ class Policies:
 
 NAMES: Mapping[str, tuple[str, Mapping[str, Callable[..., Any]]]] = {
     "admission": ("admit", {"predicted-finish": admit_by_predicted_finish, "none": admit_all}),
+    "degradation": ("degrade", {"least": least_notch, "none": lower_nothing}),
     "order": ("rank", {"laxity": rank_by_laxity, "fifo": rank_by_arrival}),
     "fairness": ("lead", {"weights": lead_by_weight, "none": lead_none}),
     "sharing": ("share", {"identity": share_by_identity, "none": share_nothing}),
@@ -67,6 +70,7 @@ ABLATIONS: Mapping[str, Mapping[str, str]] = {
     "no-autoscaling": {"autoscaling": "none"},
     "fifo": {"order": "fifo", "preemption": "none"},
     "no-admission": {"admission": "none"},
+    "no-degradation": {"degradation": "none"},
 }
 """The shipped policies with one feature off, as arguments of `by_name`."""
 

@@ -2,12 +2,12 @@
 
 from brickwork.control.actions import Accept, Finish, Stop
 from brickwork.control.admission import Admitted, Refused
-from brickwork.control.degradation import lower, lowered_inputs
 from brickwork.control.events import CancelRequested, RequestArrived
 from brickwork.control.forecast import is_outdated, judge, learn_wait
 from brickwork.control.instances import instantiate
 from brickwork.control.lateness import watch
 from brickwork.control.lifecycle import move
+from brickwork.control.lowering import lower, lowered_inputs
 from brickwork.control.memory import too_large
 from brickwork.control.promises import Promise, is_due
 from brickwork.control.records import RequestRecord, TaskRecord

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brickwork.control.events import ExecutorJoined, RequestArrived
 from brickwork.control.fairness import MAX_LEAD_S, PRIORITY_S, Tenant, lead_by_weight
+from brickwork.control.machine import Control
 from brickwork.control.pace import Pace
 from brickwork.control.parallelism import MIN_EFFICIENCY, Choice, SpreadView, spread_by_least_device_time
 from brickwork.control.policies import ABLATIONS, NAMES, Policies, by_name
@@ -18,6 +20,7 @@ from brickwork.control.preemption import UrgentView, Victim, preempt_by_laxity
 from brickwork.control.tenants import Tenants
 from brickwork.core.batch import Layout
 from brickwork.core.ids import ExecutorId, TaskId
+from support.plans import MIB, chain, profile, request
 
 CHOICES = [Choice(Layout(degree), 0.0, run_s) for degree, run_s in ((1, 2.0), (2, 1.1), (4, 0.7))]
 
@@ -163,5 +166,13 @@ class TestNames:
     def test_unknown_names_are_told_what_there_is(self) -> None:
         with pytest.raises(ValueError, match="laxity, fifo"):
             by_name(order="random")
-        with pytest.raises(ValueError, match="admission, order"):
+        with pytest.raises(ValueError, match="admission, degradation, order"):
             by_name(ordre="fifo")
+
+    @pytest.mark.parametrize(("name", "outcome"), [("least", "Accept"), ("none", "Finish")])
+    def test_without_degradation_a_request_is_taken_as_it_is_or_refused(self, name: str, outcome: str) -> None:
+        control = Control(profile(), by_name(degradation=name))
+        control.handle(ExecutorJoined(ExecutorId("e1"), "cpu-1", 8 * MIB), 0.0)
+        asked = request("r-1", steps=100, deadline_s=0.6, least_steps=4)  # 1 s of steps, and 0.15 s of loads
+        first = control.handle(RequestArrived(asked, chain()), 0.0)[0]
+        assert type(first).__name__ == outcome
