@@ -1,7 +1,8 @@
 """Measure a profile: run a workflow's programs on this machine's executor code, batch by batch, and time every call.
 
 Everything but the sockets is what an executor runs: the same runner, arena and models. Figures are medians over
-some runs after one warm-up, by rows of a model call; loading is timed from a warm page cache.
+some runs after one warm-up, by rows of a model call; loading is timed from a warm page cache. What a call needs beside
+the weights is how much more is resident at once during it than when its task began, so the task's values count too.
 """
 
 import os
@@ -10,8 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -25,8 +28,12 @@ from brickwork.data.keeper import Keeper
 from brickwork.data.segments import open_store
 from brickwork.executor.config import shares
 from brickwork.executor.mailbox import Mailbox
+from brickwork.executor.memory import give_back, peak_bytes, resident_bytes
 from brickwork.executor.residency import Residency
 from brickwork.executor.runner import Runner
+from brickwork.models.ops import Call as OpCall
+from brickwork.models.ops import Op, Outputs
+from brickwork.models.registry import operations
 from brickwork.observe.spans import Span
 from brickwork.profile.table import CallProfile, Curve, DeviceProfile, Profile
 from brickwork.wire.messages import Notice, Report, Run
@@ -49,13 +56,41 @@ class Bench:
         self._residency = Residency(shares(1 << 40))
         self._notices: list[Notice] = []
         store = open_store(self._keeper.segments, self._keeper.next_holder())
+        self._peaks: list[int] | None = None  # of each model call so far, above the task's start; None: not wanted
+        self._start_bytes = 0
+        watched = {name: self._watched(op) for name, op in operations().items()}
         self._runner = Runner(
-            ExecutorId("measure"), os.getpid(), store, self._residency, self._notices.append, Mailbox()
+            ExecutorId("measure"), os.getpid(), store, self._residency, self._notices.append, Mailbox(), watched
         )
         self.load_s = {model.id: self._residency.load(model) for model in plan.models}
 
-    def calls(self, size: int) -> Iterator[tuple[Call, float]]:
+    def seconds(self, size: int) -> Iterator[tuple[Call, float]]:
         """Run `size` equal requests together once; yield the seconds of every model call."""
+        for call, span in self._calls(size):
+            yield call, span.end_s - span.start_s
+
+    def peaks(self, size: int) -> Iterator[tuple[Call, int]]:
+        """Likewise the bytes that every model call needs beside the weights."""
+        self._peaks = []
+        calls = [call for call, _ in self._calls(size)]
+        peaks, self._peaks = self._peaks, None
+        return zip(calls, peaks, strict=True)
+
+    def _watched(self, op: Op) -> Op:
+        """The operation, noting the peak of each call that has a model."""
+
+        def run(model: Any, calls: list[OpCall]) -> list[Outputs]:
+            if model is None or self._peaks is None:
+                return op(model, calls)
+            give_back()
+            resident_bytes()
+            outputs = op(model, calls)
+            self._peaks.append(max(0, peak_bytes() - self._start_bytes))
+            return outputs
+
+        return run
+
+    def _calls(self, size: int) -> Iterator[tuple[Call, Span]]:
         profiles = {model.id: model.profile for model in self._plan.models}
         values: list[dict[str, TensorHandle]] = [{} for _ in range(size)]
         for task in self._plan.tasks:
@@ -63,7 +98,7 @@ class Bench:
             for span in self._run(task, values):
                 if span.model:
                     work = works[f"{profiles[ModelId(span.model)]}/{span.op}"]
-                    yield (work.key, work.shape, work.rows * size), span.end_s - span.start_s
+                    yield (work.key, work.shape, work.rows * size), span
         for held in values:
             for handle in held.values():
                 self._keeper.store.release(handle)
@@ -74,6 +109,9 @@ class Bench:
             for k, held in enumerate(values)
         )
         self._notices.clear()
+        if self._peaks is not None:
+            give_back()
+            self._start_bytes = resident_bytes()
         self._runner.run(Run(BatchId(1), task.program, runs), self._programs[task.program])
         reports = [notice for notice in self._notices if isinstance(notice, Report)]
         for end in (end for report in reports for end in report.ends):
@@ -96,18 +134,20 @@ def measure(
     torch.set_num_threads(threads)
     bench = Bench(plan, values)
     seconds: dict[Call, list[float]] = defaultdict(list)
+    peaks: dict[Call, int] = defaultdict(int)
     for size in (size for size in SIZES if size <= largest):
-        for turn in range(repeats + 1):
-            for call, taken_s in bench.calls(size):
-                if turn:  # the first run of a size warms up
-                    seconds[call].append(taken_s)
-    calls: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for (key, shape, rows), taken in seconds.items():
-        calls[key][shape][rows] = round(median(taken), 6)
-    table = {
-        key: {shape: CallProfile(Curve(tuple(sorted(points.items())))) for shape, points in shapes.items()}
-        for key, shapes in calls.items()
-    }
+        list(bench.seconds(size))  # warms up
+        for call, nbytes in bench.peaks(size):
+            peaks[call] = max(peaks[call], nbytes)
+        for _ in range(repeats):
+            for call, taken_s in bench.seconds(size):
+                seconds[call].append(taken_s)
+    table: dict[str, dict[str, CallProfile]] = defaultdict(dict)
+    for key, shape in {(key, shape): None for key, shape, _ in seconds}:
+        rows = sorted(rows for other_key, other_shape, rows in seconds if (other_key, other_shape) == (key, shape))
+        taken = Curve(tuple((row, round(median(seconds[key, shape, row]), 6)) for row in rows))
+        most = accumulate((peaks[key, shape, row] for row in rows), max)  # more rows never need less
+        table[key][shape] = CallProfile(taken, Curve(tuple(zip(rows, map(float, most), strict=True))))
     base_s, bytes_per_s = _load_speed(plan, bench.load_s)
     return Profile({device: DeviceProfile(table, base_s, bytes_per_s)})
 

@@ -44,7 +44,18 @@ def held(pid: int | str = "self") -> Held:
             anonymous_kb += int(line.split()[1])
         elif is_weights and line.startswith(b"Rss:"):
             mapped_kb += int(line.split()[1])
-    return Held(1024 * anonymous_kb, 1024 * _shared_kb(process), 1024 * mapped_kb)
+    return Held(1024 * anonymous_kb, 1024 * _status_kb(process, "RssShmem:"), 1024 * mapped_kb)
+
+
+def resident_bytes() -> int:
+    """All resident pages of this process. The next `peak_bytes` tells the most from here on."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return 1024 * _status_kb(Path("/proc/self"), "VmRSS:")
+
+
+def peak_bytes() -> int:
+    """The most that was resident at once since `resident_bytes` was asked."""
+    return 1024 * _status_kb(Path("/proc/self"), "VmHWM:")
 
 
 def give_back() -> None:
@@ -52,6 +63,6 @@ def give_back() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
-def _shared_kb(process: Path) -> int:
-    lines = (process / "status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssShmem:"))
+def _status_kb(process: Path, field: str) -> int:
+    lines = (process / "status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))

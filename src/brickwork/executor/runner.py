@@ -6,8 +6,8 @@ At every step boundary orders are looked at: rows join, rows stop, or all leave 
 A failure fails every row that has not been delivered yet: control runs them again, each alone.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from time import monotonic
 
 import torch
@@ -24,7 +24,7 @@ from brickwork.executor.residency import Residency
 from brickwork.executor.rows import Row, open_row
 from brickwork.executor.tensors import put
 from brickwork.graph.ir import Loop, Node
-from brickwork.models.ops import Call
+from brickwork.models.ops import Call, Op
 from brickwork.models.registry import operations
 from brickwork.observe.spans import Span
 from brickwork.wire.messages import Notice, Progress, Report, Run, Waiting
@@ -50,6 +50,7 @@ class Runner:
     residency: Residency
     send: Callable[[Notice], None]  # where notices go; called from the thread that runs batches
     mailbox: Mailbox  # orders about running batches, filled by the thread that reads orders
+    operations: Mapping[str, Op] = field(default_factory=operations)  # by their names in the graph
 
     @torch.inference_mode()
     def run(self, order: Run, program: Program) -> None:
@@ -71,7 +72,7 @@ class _Batch:
         self._runner = runner
         self._order = order
         self._program = program
-        self._operations = operations()
+        self._operations = runner.operations
         self._spans: list[Span] = []
         self._start_s = monotonic()
         self._progress_s = 0.0

@@ -20,7 +20,6 @@ from brickwork.core.ids import BatchId, ExecutorId, TaskId
 from brickwork.core.tensor import TensorHandle
 from brickwork.data.keeper import Keeper
 from brickwork.data.segments import open_store
-from brickwork.executor import runner
 from brickwork.executor.config import shares
 from brickwork.executor.mailbox import Mailbox
 from brickwork.executor.residency import Residency
@@ -42,13 +41,6 @@ def euler(x: torch.Tensor, v: torch.Tensor, i: int, steps: int) -> torch.Tensor:
 def _euler(_model: Any, calls: list[Call]) -> list[Outputs]:
     args = [call.args for call in calls]
     return [(euler(each["latents"], each["velocity"], each["i"], each["steps"]),) for each in args]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _with_toy_operation() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "operations", lambda: {"toy.euler": _euler})
-        yield
 
 
 def _uses(**values: str) -> tuple[Use, ...]:
@@ -77,9 +69,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.store = open_store(self.keeper.segments, self.keeper.next_holder())
-        self.runner = Runner(
-            ExecutorId("e1"), 1, self.store, Residency(shares(1 << 30)), self.notices.append, self.mailbox
-        )
+        residency, toy = Residency(shares(1 << 30)), {"toy.euler": _euler}
+        self.runner = Runner(ExecutorId("e1"), 1, self.store, residency, self.notices.append, self.mailbox, toy)
 
     def task(self, name: str, start: int, stop: int, seed: int, shape: tuple[int, ...] = (1, 2, 3, 3)) -> TaskRun:
         generator = torch.Generator().manual_seed(seed)
