@@ -68,7 +68,7 @@ def test_plan_finds_a_fleet_and_its_price() -> None:
 )
 def test_errors_are_sentences(arguments: tuple[str | Path, ...], says: str) -> None:
     done = brickwork(*arguments)
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert says in done.stderr and "Traceback" not in done.stderr
 
 

@@ -8,14 +8,14 @@ from typing import NoReturn
 import click
 
 EXIT_FAILED = 1  # the request failed
-EXIT_USAGE = 2  # what was asked for is wrong: input, workflow, model directory
+EXIT_USAGE = 2  # what was asked for is wrong: input, workflow, model directory, scenario
 EXIT_REJECTED = 75  # refused for now (EX_TEMPFAIL); the message says when to try again
 EXIT_INTERRUPTED = 130  # Ctrl-C
 
 
 def main() -> NoReturn:
     """Entry point. Errors that users can cause end in one sentence, never in a traceback."""
-    from brickwork.core.errors import BrickworkError, InputError, ModelError, Rejected, WorkflowError
+    from brickwork.core.errors import BrickworkError, FileError, InputError, ModelError, Rejected, WorkflowError
 
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -37,7 +37,7 @@ def main() -> NoReturn:
         when = "" if error.retry_after_s is None else f" Try again in {error.retry_after_s:.1f} s."
         print(f"refused: {error}{when}", file=sys.stderr)
         code = EXIT_REJECTED
-    except (InputError, WorkflowError, ModelError) as error:
+    except (InputError, WorkflowError, ModelError, FileError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = EXIT_USAGE
     except BrickworkError as error:

@@ -20,8 +20,8 @@ MEMORY_S = 300.0
 MAX_NEEDED = 1024
 """Replicas that are told apart; who needed more needed so many."""
 
-MAX_WEIGHT = 1e9
-"""When an arrival counts so many times what one counted at the origin, now becomes the origin."""
+MAX_AGE = 20.0
+"""When the origin is so many time constants old, now becomes the origin: numbers stay in their range."""
 
 MIN_WINDOW_S = 1e-3
 """A request that has less time than this is taken for one that has so much."""
@@ -64,10 +64,11 @@ class Popularity:
 
     def _weight(self, now_s: float) -> float:
         """What an arrival counts now."""
-        weight = exp((now_s - self._origin_s) / MEMORY_S)
-        if weight <= MAX_WEIGHT:
-            return weight
-        self._seen = [count / weight for count in self._seen]
-        self._single /= weight
+        age = (now_s - self._origin_s) / MEMORY_S
+        if age <= MAX_AGE:
+            return exp(age)
+        faded = exp(-age)
+        self._seen = [count * faded for count in self._seen]
+        self._single *= faded
         self._origin_s = now_s
         return 1.0

@@ -30,6 +30,10 @@ class ModelError(BrickworkError):
     """A model directory is missing, incomplete, corrupt or of an unsupported kind."""
 
 
+class FileError(BrickworkError):
+    """A file that people write is not what its format asks for. The text names file and field."""
+
+
 class Rejected(BrickworkError):
     """Admission refused the request; nothing ran.
 

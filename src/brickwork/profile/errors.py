@@ -1,7 +1,7 @@
 """What is wrong with a profile file."""
 
-from brickwork.core.errors import BrickworkError
+from brickwork.core.errors import FileError
 
 
-class ProfileError(BrickworkError):
+class ProfileError(FileError):
     """A profile file is not what its format asks for. The text names the file and the field."""

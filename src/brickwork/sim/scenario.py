@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 import yaml
 
-from brickwork.core.errors import BrickworkError
+from brickwork.core.errors import FileError
 
 FORMAT = "brickwork-scenario/1"
 
@@ -26,7 +26,7 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class ScenarioError(BrickworkError):
+class ScenarioError(FileError):
     """A scenario file is not what the format asks for. The text names the file, the field and what is expected."""
 
 

@@ -82,6 +82,16 @@ class TestPopularity:
         model.look(now_s - 60.0)
         assert model.need.seen[0] == pytest.approx(1.0 / (1.0 - exp(-60.0 / MEMORY_S)) / MEMORY_S, rel=1e-3)
 
+    @pytest.mark.parametrize("silence_s", [86_400.0, 3e6, 1e300])
+    def test_a_long_silence_leaves_nothing_and_harms_nothing(self, silence_s: float) -> None:
+        model = popularity()
+        model.note(0.0, 1.6, 4.0, 1.0)
+        model.look(silence_s)
+        assert model.need.seen[0] == pytest.approx(0.0, abs=1e-100)
+        model.note(silence_s, 1.6, 4.0, 1.0)
+        model.look(silence_s)
+        assert model.need.seen[0] * MEMORY_S == pytest.approx(1.0)
+
 
 class World:
     """H800 devices with little memory, told of requests of published workflows."""
