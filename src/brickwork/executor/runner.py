@@ -25,6 +25,7 @@ from brickwork.executor.rows import Row, open_row
 from brickwork.executor.tensors import put
 from brickwork.graph.ir import Loop, Node
 from brickwork.models.ops import Call, Op
+from brickwork.models.precision import compiling_s
 from brickwork.models.registry import operations
 from brickwork.observe.spans import Span
 from brickwork.wire.messages import Notice, Progress, Report, Run, Waiting
@@ -75,6 +76,7 @@ class _Batch:
         self._operations = runner.operations
         self._spans: list[Span] = []
         self._start_s = monotonic()
+        self._compiled_s = compiling_s()  # of the process until now; compiling is no part of what a batch takes
         self._progress_s = 0.0
         self._preview_s = self._start_s
         self.rows: list[Row] = []
@@ -234,7 +236,7 @@ class _Batch:
             del self._open[end.task_id]
         is_last = not self._open and self._runner.mailbox.end(self._order.batch, by_force)
         spans, self._spans = tuple(self._spans), []
-        compute_s = monotonic() - self._start_s
+        compute_s = monotonic() - self._start_s - (compiling_s() - self._compiled_s)
         self._runner.send(Report(self._order.batch, tuple(ends), is_last, compute_s, spans))
 
     def _announce(self, loop: Loop, rows: list[Row]) -> None:
