@@ -64,6 +64,7 @@ def write_profile(profile: Profile, source: str) -> str:
         "source": source,
         "defaults": {
             "call_s": profile.defaults.call_s,
+            "row_share": profile.defaults.row_share,
             "activation_bytes_per_element": profile.defaults.activation_bytes_per_element,
         },
         "local": {"base_s": profile.local.base_s, "bytes_per_s": profile.local.bytes_per_s},
@@ -143,8 +144,12 @@ def _profile(document: _Field) -> Profile:
 
 
 def _defaults(field: _Field) -> Defaults:
-    field.only("call_s", "activation_bytes_per_element")
-    return Defaults(field.need("call_s").number(positive=True), field.need("activation_bytes_per_element").number())
+    field.only("call_s", "row_share", "activation_bytes_per_element")
+    return Defaults(
+        field.need("call_s").number(positive=True),
+        share.number() if (share := field.get("row_share")) else Defaults().row_share,
+        field.need("activation_bytes_per_element").number(),
+    )
 
 
 def _link(field: _Field) -> LinkProfile:

@@ -7,7 +7,7 @@ always in the same way, and the guess is corrected online (`profile.correction`)
     rows between two points      straight line; beyond the last point, the last slope goes on
     a shape not in the table     the entry for "any" shape; else the nearest shape, scaled by the number of elements
     a work not in the table      the entry of its model's class, "Class/op" for "Class-<digest of config>/op"
-    a class not in the table     Defaults.call_s per row
+    a class not in the table     Defaults.call_s for a row, and a share of it for each further one
     a device not in the table    the table's first device
 
 Several devices may share a call. Rows are split over them as far as they go (the two rows of classifier-free guidance
@@ -74,8 +74,14 @@ class LinkProfile:
 class Defaults:
     """What is assumed of work that nobody measured."""
 
-    call_s: float = 0.05  # per row and call; wrong by much for most models, and corrected by the first batch
+    call_s: float = 0.05  # of one row; wrong by much for most models, and corrected by the first batch
+    row_share: float = 0.5  # of that, what each further row adds: between the 0.1 of text encoders and a decoder's 0.8,
+    # so that batches of a new model form before anybody has written its profile
     activation_bytes_per_element: float = 256.0  # of the work's main shape, per row: some 64 fp32 maps of its size
+
+    def seconds(self, rows: int) -> float:
+        """Of one call of `rows` rows."""
+        return self.call_s * (1.0 + self.row_share * (rows - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class Profile:
         """
         found, scale = self._find(device, key, shape)
         if degree == 1:
-            return found.seconds.at(rows) * scale if found else self.defaults.call_s * rows
+            return found.seconds.at(rows) * scale if found else self.defaults.seconds(rows)
         fastest_s = inf
         for parts in range(1, min(rows, degree) + 1):
             speedup = _speedup(found, degree // parts) if degree % parts == 0 else None

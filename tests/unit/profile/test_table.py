@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brickwork.control.batching import batch_limit
 from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
 from brickwork.profile.correction import ALPHA, LIMIT, Correction
@@ -50,7 +51,14 @@ def test_a_missing_shape_scales_the_nearest() -> None:
 def test_another_config_of_a_class_stands_in_and_then_the_default() -> None:
     profile = table()
     assert profile.call_s("cpu", "Vae-bbbb/decode", "1x1", 1) == pytest.approx(8.0)
-    assert profile.call_s("cpu", "Vae-bbbb/encode", "1x1", 3) == pytest.approx(0.75)
+    assert profile.call_s("cpu", "Vae-bbbb/encode", "1x1", 3) == pytest.approx(0.25 * (1 + 2 * 0.5))
+
+
+def test_work_that_nobody_measured_may_form_batches() -> None:
+    """By the default's shape alone; a linear default would leave every new model alone in its batches for ever."""
+    profile = table()
+    assert batch_limit(lambda size: profile.call_s("cpu", "New-cccc/predict", "16x8x8", 2 * size)) > 1
+    assert batch_limit(lambda size: profile.call_s("cpu", "Vae-aaaa/decode", "16x8x8", size)) == 1, "it is measured"
 
 
 def test_an_unknown_device_is_taken_for_the_first() -> None:
