@@ -63,6 +63,7 @@ def lines(experiment: Experiment, flags: argparse.Namespace) -> Iterator[dict[st
                 policies, experiment.admission if not flags.admission else [flags.admission]
             ):
                 yield {"experiment": experiment.name, "commit": commit(), "simulated": True, "seeds": list(seeds),
+                       "requests": base.requests,
                        "scenario": sweep.scenario, "row": row, "policy": policy, "admission": admission,
                        "judge": sweep.judge} | _outcome(sweep, base, policy, admission, flags)  # fmt: skip
 
@@ -70,7 +71,7 @@ def lines(experiment: Experiment, flags: argparse.Namespace) -> Iterator[dict[st
 def _chosen(rows: list[dict[str, Any]], flags: argparse.Namespace) -> list[dict[str, Any]]:
     if flags.smoke:
         return rows[:1]
-    return [rows[int(k)] for k in flags.rows.split(",")] if flags.rows else rows
+    return [rows[int(k)] for k in flags.rows.split(",") if int(k) < len(rows)] if flags.rows else rows
 
 
 def _runs(policies: Any, admissions: Any) -> Iterator[tuple[str, str]]:

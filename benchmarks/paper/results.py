@@ -87,7 +87,15 @@ def _table(scenario: str, row: dict[str, Any], judge: str, points: dict[tuple[st
     with_reference = found == "rate" and any((scenario, policy) in REFERENCE for policy, _ in points) and (
         row.get("arrivals.cv", 1) == 1 and row.get("arrivals.streams", "merged") == "merged"
     )  # fmt: skip
-    head = ["policy", f"{found} (own / common)", "attainment there", "worst workflow", "weighted", "seeds", "commit"]
+    head = [
+        "policy",
+        f"{found} (own / common)",
+        "attainment there",
+        "worst workflow",
+        "weighted",
+        "seeds (x requests)",
+        "commit",
+    ]
     head += ["reference"] if with_reference else []
     rows = [head, ["---"] * len(head)]
     for policy in dict.fromkeys(policy for policy, _ in points):
@@ -102,7 +110,8 @@ def _row(policy: str, found: str, own: dict[str, Any] | None, common: dict[str, 
     shown = " / ".join(_number(each.get(found)) for each in (own, common) if each is not None)
     last = common or own or {}
     share = [f"{last[key]:.1%}" if key in last else "" for key in ("attainment", "worst", "weighted")]
-    return [policy, shown, *share, str(len(last.get("seeds", ()))), f"`{last.get('commit', '')}`"]
+    runs = f"{len(last.get('seeds', ()))}" + (f" x {last['requests']}" if last.get("requests") else "")
+    return [policy, shown, *share, runs, f"`{last.get('commit', '')}`"]
 
 
 def _number(value: Any) -> str:

@@ -103,7 +103,7 @@ def cost(part: Part, workflow: str, profile: Profile, device: str, slo_scale: fl
     scalars = resolve(made, dict(values(what)))
     programs = {program.id: program for program in made.programs}
     cost = Cost(
-        name=workflow,
+        name=what.name,
         works=tuple(task_work(made, task, scalars) for task in made.tasks),
         models=tuple((str(m.id), m.weight_bytes, profile.load_s(device, m)) for m in made.models),
         stage_models=tuple(tuple(map(str, programs[task.program].models)) for task in made.tasks),
@@ -112,7 +112,7 @@ def cost(part: Part, workflow: str, profile: Profile, device: str, slo_scale: fl
         slo_s=inf,
     )
     slo_s = slo_scale * (part.deadline_s or cost.solo_s)
-    return Cost(workflow, cost.works, cost.models, cost.stage_models, profile, device, slo_s)
+    return Cost(what.name, cost.works, cost.models, cost.stage_models, profile, device, slo_s)
 
 
 @dataclass(frozen=True, slots=True)
