@@ -12,8 +12,8 @@ promised late, so that those who were promised find room whatever the prediction
 
     2 executors, free in 0.2 and 0.4 s; 0.6 s of accepted work and 2.0 s promised rank before a request that takes
     0.5 s and is wanted within 1.0 s, all in device seconds:
-    new         0.2 s alone, then both until 2.6 s are done: begins after 0.4 + (2.6 - 0.2) / 2 = 1.6 s, times 1.15 is
-                more than the 0.5 s of slack: refused, come back in 1.6 - 0.5 / 1.15 = 1.165 s
+    new         0.2 s alone, then both until 2.6 s are done: begins after 0.4 + (2.6 - 0.2) / 2 = 1.6 s, times 1.2 is
+                more than the 0.5 s of slack: refused, come back in 1.6 - 0.5 / 1.2 = 1.183 s
     promised    0.4 + (0.6 - 0.2) / 2 = 0.6 s > 0.5 s: things went slower than predicted; come back in 0.1 s
 """
 
@@ -28,7 +28,7 @@ millisecond, so a longer queue would only hide that the fleet is too small."""
 NO_EXECUTOR_RETRY_S = 5.0
 """What a refused request is told while no executor is there: about the time one takes to start."""
 
-MARGIN = 0.15
+MARGIN = 0.2
 """Share of the predicted wait that a request is refused for beside it, unless it was told to come."""
 
 

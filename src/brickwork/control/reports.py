@@ -170,9 +170,10 @@ def _close(turn: Turn, batch: BatchRecord, compute_s: float) -> None:
             move(turn, task, Trigger.YIELD, f"batch {batch.id} had ended before it could join")
         else:
             _end_badly(turn, batch, task, f"Executor {leader.id} ended batch {batch.id} without reporting {task.id}.")
-    is_more = compute_s > sum(batch.predicted.values())  # than all of it should have taken, whatever was left out
-    if (batch.is_whole or is_more) and not batch.joined and not batch.layout.devices > 1:
-        state.correction.learn(leader.device, batch.predicted, compute_s)
+    predicted = {key: seconds / batch.speedup for key, seconds in batch.predicted.items()}
+    is_more = compute_s > sum(predicted.values())  # than all of it should have taken, whatever was left out
+    if (batch.is_whole or is_more) and not batch.joined:
+        state.correction.learn(leader.device, predicted, compute_s)
         state.measured_s = turn.now_s
 
 
