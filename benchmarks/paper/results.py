@@ -9,6 +9,7 @@ from typing import Any
 
 from e5 import calculator
 
+from brickwork.sim.plots import lines
 from brickwork.sim.scenario import read_experiment
 
 HERE = Path(__file__).parent
@@ -32,6 +33,18 @@ def main() -> None:
     for path in sorted((HERE / "results").glob("e*.jsonl")):
         parts.append(_experiment(path.stem, [json.loads(line) for line in path.read_text().splitlines()]))
     (DOCS / "results.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _draw_devices(results: list[dict[str, Any]]) -> str:
+    """The figure of E3: devices that hold twelve equally popular workflows, over the load."""
+    found: dict[str, dict[float, float]] = {}
+    for result in results:
+        if set(result["row"]) == {"first", "arrivals.rate_per_s"} and result["row"]["first"] == 12:
+            found.setdefault(result["policy"], {})[result["row"]["arrivals.rate_per_s"]] = result.get("devices") or 0
+    series = {policy: sorted(points.items()) for policy, points in found.items()}
+    text = lines("Devices that hold 12 workflows (simulated)", "requests per second", "devices", series)
+    (DOCS / "images" / "e3.svg").write_text(text, encoding="utf-8")
+    return "![Devices that hold twelve workflows, over the load](images/e3.svg)\n"
 
 
 def _head() -> str:
@@ -60,6 +73,8 @@ def _experiment(name: str, results: list[dict[str, Any]]) -> str:
     experiment = read_experiment(HERE / "scenarios" / f"{name}.yaml")
     goals = "\n".join(f"* {goal}" for goal in experiment.goals)
     parts = [f"## {experiment.name}: {experiment.claim}\n\nGoals:\n\n{goals}\n"]
+    if name == "e3":
+        parts.append(_draw_devices(results))
     groups: dict[tuple[str, str, str], dict[tuple[str, str], dict[str, Any]]] = {}
     for result in (point for line in results if "skipped" not in line for point in _points(line)):
         key = (result["scenario"], json.dumps(result["row"]), result["judge"])
