@@ -58,7 +58,7 @@ def test_a_prompt_becomes_a_picture(page: Page) -> None:
     page.click("#draw")
     page.wait_for_selector("#frame img.preview")
     page.wait_for_selector("#frame img[src^='/v1/artifacts/']")
-    assert page.evaluate("document.querySelector('#frame img').naturalWidth") == 64
+    page.wait_for_function("document.querySelector('#frame img').naturalWidth === 64")  # it may still be on its way
     expect(page.locator("#status")).to_contain_text("succeeded after")
     expect(page.locator("#recent img").first).to_be_visible()
     expect(page.locator("#executors tr")).to_have_count(2)
