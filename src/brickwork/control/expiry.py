@@ -35,7 +35,7 @@ def _demote(turn: Turn, request: RequestRecord) -> None:
     request.is_late = True
     request.due_s = request.rank_due_s = soft_deadline_s(turn.now_s, request.path_s)
     for position, task in enumerate(request.tasks.values()):
-        rank = turn.policies.rank(request.due_s, task.path_s, task.lone_s, request.number, position)
+        rank = turn.policies.rank(request.due_s, task.path_s, False, request.number, position)
         if task.state in QUEUED:
             turn.state.uncount_work(task)
         if task.state is TaskState.READY:

@@ -47,7 +47,7 @@ def learn_wait(turn: Turn, request: RequestRecord, outcome: Outcome) -> None:
 def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arrival:
     state, promises = turn.state, turn.state.promises
     nowhere = [model for model in request.facts.models.values() if not state.replicas(model.id)]
-    rank = turn.policies.rank(request.rank_due_s, request.path_s, request.path_s, request.number, 0)
+    rank = turn.policies.rank(request.rank_due_s, request.path_s, False, request.number, 0)
     return Arrival(
         now_s=turn.now_s,
         arrived_s=request.arrived_s,

@@ -6,7 +6,7 @@ from brickwork.compiler.instance import resolve
 from brickwork.control.events import RequestArrived
 from brickwork.control.facts import PlanFacts, Size
 from brickwork.control.records import RequestRecord, TaskRecord
-from brickwork.control.scheduling import soft_deadline_s
+from brickwork.control.scheduling import SHORT, soft_deadline_s
 from brickwork.control.turn import Turn
 from brickwork.core.ids import task_id
 
@@ -49,6 +49,7 @@ def _add_tasks(
     facts, estimate, is_alone = record.facts, turn.estimate, record.request.slo.deterministic
     for position, task in enumerate(facts.plan.tasks):
         program, (works, shape), path_s = facts.programs[task.program], sizes[task.name], paths_s[task.name]
+        is_short = record.has_deadline and lone_s[task.name] < SHORT * path_s
         limit = 1 if is_alone else estimate.limit(turn.device, program.id, shape, works)
         record.tasks[task.name] = TaskRecord(
             id=task_id(record.id, task.name),
@@ -59,7 +60,7 @@ def _add_tasks(
             needs=facts.needs[program.id],
             works=works,
             shape=shape,
-            rank=turn.policies.rank(record.rank_due_s, path_s, lone_s[task.name], record.number, position),
+            rank=turn.policies.rank(record.rank_due_s, path_s, is_short, record.number, position),
             path_s=path_s,
             lone_s=lone_s[task.name],
             limit=limit,

@@ -34,7 +34,7 @@ from brickwork.core.ids import ModelId
 class Policies:
     admit: Callable[[Arrival], Admitted | Refused] = admit_by_predicted_finish
     degrade: Callable[[int, Callable[[int], bool]], int | None] = least_notch
-    rank: Callable[[float, float, float, int, int], Rank] = rank_by_laxity
+    rank: Callable[[float, float, bool, int, int], Rank] = rank_by_laxity
     lead: Callable[[TenantView], float] = lead_by_weight
     share: Callable[[Plan], Plan] = share_by_identity
     size: Callable[[BatchView], int] = size_by_deadline

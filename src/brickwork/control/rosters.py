@@ -99,7 +99,7 @@ def pause(turn: Turn, batch: BatchRecord, task: TaskRecord, end: TaskEnd) -> boo
     drop_checkpoint(turn, task)
     task.checkpoint = Checkpoint(end.step, end.outputs)
     task.attempt += 1
-    task.rank = turn.policies.rank(task.request.rank_due_s, task.path_s, task.lone_s, task.rank[1], task.rank[2])
+    task.rank = turn.policies.rank(task.request.rank_due_s, task.path_s, False, task.rank[1], task.rank[2])
     move(turn, task, Trigger.YIELD, f"batch {batch.id} yielded after step {end.step}")
     return True
 

@@ -171,21 +171,21 @@ class TestAdmission:
 
 class TestOrder:
     def test_least_laxity_first_then_the_older_request(self) -> None:
-        tight = rank_by_laxity(due_s=10.0, remaining_s=8.0, own_s=8.0, number=3, position=0)
-        loose = rank_by_laxity(due_s=9.0, remaining_s=1.0, own_s=1.0, number=1, position=0)
-        older = rank_by_laxity(due_s=10.0, remaining_s=8.0, own_s=8.0, number=2, position=1)
+        tight = rank_by_laxity(due_s=10.0, remaining_s=8.0, is_short=False, number=3, position=0)
+        loose = rank_by_laxity(due_s=9.0, remaining_s=1.0, is_short=False, number=1, position=0)
+        older = rank_by_laxity(due_s=10.0, remaining_s=8.0, is_short=False, number=2, position=1)
         assert sorted([loose, tight, older]) == [older, tight, loose]
 
     def test_a_short_task_passes_those_of_its_like(self) -> None:
-        encoder = rank_by_laxity(due_s=12.0, remaining_s=4.0, own_s=0.1, number=2, position=0)
-        loop = rank_by_laxity(due_s=10.0, remaining_s=4.0, own_s=3.5, number=1, position=1)
-        urgent = rank_by_laxity(due_s=3.9, remaining_s=0.0, own_s=0.0, number=3, position=2)
+        encoder = rank_by_laxity(due_s=12.0, remaining_s=4.0, is_short=True, number=2, position=0)
+        loop = rank_by_laxity(due_s=10.0, remaining_s=4.0, is_short=False, number=1, position=1)
+        urgent = rank_by_laxity(due_s=3.9, remaining_s=0.0, is_short=False, number=3, position=2)
         assert sorted([loop, encoder, urgent]) == [urgent, encoder, loop]
 
     def test_best_effort_is_passed_only_for_a_bounded_time(self) -> None:
-        waiting = rank_by_laxity(soft_deadline_s(0.0, 2.0), 2.0, 2.0, number=1, position=0)
+        waiting = rank_by_laxity(soft_deadline_s(0.0, 2.0), 2.0, is_short=False, number=1, position=0)
         for arrived_s in (SOFT_WAIT_S, SOFT_WAIT_S + 5.0):  # an accepted deadline leaves time for the path
-            urgent = rank_by_laxity(arrived_s + 1.0, 1.0, 1.0, number=2, position=0)
+            urgent = rank_by_laxity(arrived_s + 1.0, 1.0, is_short=False, number=2, position=0)
             assert waiting < urgent
 
 
