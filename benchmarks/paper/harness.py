@@ -1,177 +1,127 @@
-"""Runs an experiment file: every sweep, every combination of what it varies, every policy; one JSON line a point.
+"""Runs experiments: every sweep, every combination of what it varies, every policy; one JSON line each.
 
-    python benchmarks/paper/e1.py                     # five seeds, all sweeps
+    python benchmarks/paper/e1.py                     # all sweeps, on all cores; all.py runs all experiments
+    python benchmarks/paper/e1.py --resume            # only lines that are not there yet for this code
     python benchmarks/paper/e1.py --smoke             # one seed, few requests, the first rows only
-    python benchmarks/paper/e1.py --only s-d --policies brickwork,B2
+    python benchmarks/paper/e1.py --only s-d --rows 0 --policies brickwork --seeds 2 --dry   # quickly, to the screen
 
 A line holds what was searched for (the largest rate that holds, say), the verdict there, commit, seeds and seconds.
-Recorded traces are read from `--traces` (default: ../shared/traces beside the checkout); sweeps whose trace is absent
-are left out, and a line says so.
+Lines are written as they are done: what is finished stays when the rest is interrupted. Recorded traces are read from
+`--traces` (default: ../shared/traces beside the checkout); sweeps whose trace is absent are left out, as a line says.
 """
 
 import argparse
-import itertools
 import json
-import subprocess
+import os
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
-
-from brickwork.core.errors import BrickworkError
-from brickwork.sim.points import Point, capacity_per_s, evaluate, fewest_devices, largest, streams_of
-from brickwork.sim.run import OURS, profile_of
-from brickwork.sim.scenario import Experiment, Scenario, Sweep, read_experiment, read_scenario, varied
+from code_version import code_of, commit
+from measure import measure
+from tasks import Choice, Task, tasks_of, text_of
 
 HERE = Path(__file__).parent
-SCENARIOS = HERE / "scenarios"
 RESULTS = HERE / "results"
 
-SMOKE_REQUESTS = 60
 
-NO_ADMISSION = ("fifo-pool", "edf-pool", "fluid", "ideal", "ideal2", "B5", "B5r", "B5p")
-"""Policies that run once: bounds, and those whose admission is part of the definition."""
-
-
-def main(name: str) -> None:
-    """Run experiment `name` as the command line says."""
+def main(*names: str) -> None:
+    """Run experiments as the command line says."""
     flags = _flags()
-    experiment = read_experiment(SCENARIOS / f"{name}.yaml")
+    tasks = [task for name in names for task in tasks_of(name, choice_of(flags))]
+    if flags.only:  # sweeps in the order that was asked for
+        starts = flags.only.split(",")
+        tasks.sort(key=lambda task: next(k for k, start in enumerate(starts) if task.sweep.scenario.startswith(start)))
+    if flags.resume:
+        done = _done(names)
+        tasks = [task for task in tasks if (text_of(task.key), code_of(task.policy)) not in done]
+    if flags.fresh:
+        for name in names:
+            _file(name).unlink(missing_ok=True)
+    _run(tasks, flags)
+
+
+def line_of(task: Task, traces: Path) -> dict[str, Any]:
+    """The task done: one line of results."""
+    head = {"commit": commit(), "code": code_of(task.policy), "simulated": True}
+    return task.key | head | measure(task, traces)
+
+
+def _run(tasks: list[Task], flags: argparse.Namespace) -> None:
+    expected_s = sum(task.estimate_s for task in tasks) / flags.jobs
+    print(f"{len(tasks)} lines on {flags.jobs} cores, about {expected_s / 60:.0f} minutes", file=sys.stderr, flush=True)
     RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / f"{name}.jsonl").open("w" if flags.fresh else "a") if not flags.smoke else sys.stdout as out:
-        for line in lines(experiment, flags):
-            print(json.dumps(line), file=out, flush=True)
-            if out is not sys.stdout:
-                print(_told(line), file=sys.stderr, flush=True)
-
-
-def lines(experiment: Experiment, flags: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    policies = flags.policies.split(",") if flags.policies else experiment.policies
-    seeds = experiment.seeds[: 1 if flags.smoke else flags.seeds]
-    for sweep in experiment.sweeps:
-        if flags.only and not any(sweep.scenario.startswith(each) for each in flags.only.split(",")):
-            continue
-        for row in _chosen(list(_rows(sweep)), flags):
-            base = varied(read_scenario(SCENARIOS / sweep.scenario), row)
-            base = structs.replace(base, seeds=tuple(seeds))
-            if flags.smoke or flags.requests:
-                base = structs.replace(base, requests=SMOKE_REQUESTS if flags.smoke else flags.requests)
-            for policy, admission in _runs(
-                policies, experiment.admission if not flags.admission else [flags.admission]
-            ):
-                yield {"experiment": experiment.name, "commit": commit(), "simulated": True, "seeds": list(seeds),
-                       "requests": base.requests,
-                       "scenario": sweep.scenario, "row": row, "policy": policy, "admission": admission,
-                       "judge": sweep.judge} | _outcome(sweep, base, policy, admission, flags)  # fmt: skip
-
-
-def _chosen(rows: list[dict[str, Any]], flags: argparse.Namespace) -> list[dict[str, Any]]:
-    if flags.smoke:
-        return rows[:1]
-    return [rows[int(k)] for k in flags.rows.split(",") if int(k) < len(rows)] if flags.rows else rows
-
-
-def _runs(policies: Any, admissions: Any) -> Iterator[tuple[str, str]]:
-    for policy in policies:
-        is_single = policy in NO_ADMISSION or policy.startswith(OURS)
-        for admission in ("common",) if is_single else admissions:
-            yield policy, admission
-
-
-def _rows(sweep: Sweep) -> Iterator[dict[str, Any]]:
-    for values in itertools.product(*sweep.over.values()):
-        yield dict(zip(sweep.over, values, strict=True))
-
-
-def _outcome(sweep: Sweep, base: Scenario, policy: str, admission: str, flags: argparse.Namespace) -> dict[str, Any]:
     started_s = time.monotonic()
-    try:
-        found = _found(sweep, structs.replace(base, policy=policy), admission == "common", flags)
-    except BrickworkError as error:
-        return {"skipped": str(error)}
-    return found | {"took_s": round(time.monotonic() - started_s, 1)}
+    for count, line in enumerate(_lines(tasks, Path(flags.traces), flags.jobs), start=1):
+        text = json.dumps(line)
+        if flags.dry or flags.smoke:
+            print(text, flush=True)
+        else:
+            with _file(line["experiment"].lower()).open("a", encoding="utf-8") as out:
+                out.write(text + "\n")
+        passed_s = time.monotonic() - started_s
+        print(f"{passed_s:6.0f} s  {count}/{len(tasks)}  {_told(line)}", file=sys.stderr, flush=True)
 
 
-def _found(sweep: Sweep, base: Scenario, admits: bool, flags: argparse.Namespace) -> dict[str, Any]:
-    profile, folders = profile_of(base), (Path(flags.traces),)
-    points: dict[float, Point] = {}
-
-    def judge(given: Scenario) -> Point:
-        return evaluate(given, profile, streams_of(given, folders), admits, sweep.judge == "spikes")
-
-    def at(field: str, value: float) -> Point:
-        if value not in points:
-            points[value] = judge(varied(base, {field: value}))
-        return points[value]
-
-    if sweep.find == "devices":
-        count, tried = fewest_devices(base, judge, 64)
-        return {"devices": count, "tried": {n: round(v.attainment, 4) for n, v in tried}}
-    field = {"rate": "arrivals.rate_per_s", "height": "arrivals.height", "cv": "arrivals.cv"}.get(sweep.find, "")
-    if sweep.find == "points":
-        return _points(sweep, base, judge)
-    if sweep.values:
-        best = max((v for v in sweep.values if at(field, v).verdict.holds), default=0.0)
-    elif sweep.find == "rate":
-        capacity = capacity_per_s(base, profile, streams_of(base, folders))
-        low, high = (0.9, 1.0) if flags.smoke else (0.02, 1.3)
-        best = largest(lambda rate: at(field, rate).verdict.holds, low * capacity, high * capacity, flags.resolution)
-        return _described(sweep, best, points, flags) | {"capacity_per_s": round(capacity, 3)}
-    else:
-        best = largest(lambda height: at(field, height).verdict.holds, 1, 4 if flags.smoke else 512, flags.resolution)
-    return _described(sweep, best, points, flags)
+def _lines(tasks: Iterable[Task], traces: Path, jobs: int) -> Iterator[dict[str, Any]]:
+    """Lines in order of completion. Leaving early, by an interrupt too, ends the processes."""
+    with get_context("fork").Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        yield from pool.imap_unordered(partial(line_of, traces=traces), tasks)
 
 
-def _described(sweep: Sweep, best: float, points: dict[float, Point], flags: argparse.Namespace) -> dict[str, Any]:
-    at = points.get(best) or points[min(points)]
-    return {sweep.find: round(best, 3)} | _verdict(at)
+def _done(names: Iterable[str]) -> set[tuple[str, str]]:
+    """(key, version of the code) of lines that are there."""
+    fields = ("experiment", "scenario", "row", "find", "judge", "policy", "admission", "seeds", "requests")
+    found = set()
+    for name in names:
+        if _file(name).exists():
+            for text in _file(name).read_text(encoding="utf-8").splitlines():
+                line = json.loads(text)
+                found.add((text_of({field: line.get(field) for field in fields}), line.get("code", "")))
+    return found
 
 
-def _verdict(point: Point) -> dict[str, Any]:
-    found = point.verdict
-    return {
-        "attainment": round(found.attainment, 4),
-        "by_seed": [round(each, 4) for each in found.by_seed],
-        "worst": round(found.worst, 4),
-        "weighted": round(found.weighted, 4),
-        "detail": point.detail,
-    }
-
-
-def _points(sweep: Sweep, base: Scenario, judge: Any) -> dict[str, Any]:
-    """The values of a sweep as requests per second; none: the file as it is."""
-    if not sweep.values:
-        return _verdict(judge(base))
-    found = {}
-    for value in sweep.values:
-        found[str(value)] = _verdict(judge(varied(base, {"arrivals.rate_per_s": value})))
-    return {"points": found}
+def _file(name: str) -> Path:
+    return RESULTS / f"{name}.jsonl"
 
 
 def _told(line: dict[str, Any]) -> str:
-    keys = ("rate", "height", "cv", "devices", "attainment", "skipped")
+    keys = ("rate", "height", "cv", "devices", "attainment", "worst", "skipped")
     shown = ", ".join(f"{key} {line[key]}" for key in keys if key in line)
-    return f"{line['scenario']} {line['row']} {line['policy']} {line['admission']}: {shown} ({line.get('took_s', 0)} s)"
+    return f"{line['scenario']} {line['row']} {line['policy']} {line['admission']}: {shown} ({line.get('cpu_s', 0)} s)"
 
 
-def commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE)
-    return found.stdout.strip() or "unknown"
+def choice_of(flags: argparse.Namespace) -> Choice:
+    def parts(text: str | None) -> tuple[str, ...]:
+        return tuple(text.split(",")) if text else ()
+
+    return Choice(
+        only=parts(flags.only), rows=tuple(map(int, parts(flags.rows))), policies=parts(flags.policies),
+        without=parts(flags.without), admission=flags.admission, seeds=flags.seeds, requests=flags.requests,
+        resolution=flags.resolution, smoke=flags.smoke,
+    )  # fmt: skip
 
 
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="a minute at most; lines go to the standard output")
-    parser.add_argument("--only", help="scenario files whose name begins so, by comma")
+    parser.add_argument("--dry", action="store_true", help="lines go to the standard output, not to the results")
+    parser.add_argument("--only", help="scenario files whose name begins so, by comma, in this order")
     parser.add_argument("--rows", help="of each sweep only these combinations, by comma, from 0")
     parser.add_argument("--admission", choices=["own", "common"], help="instead of the experiment's")
     parser.add_argument("--policies", help="instead of the experiment's, by comma")
-    parser.add_argument("--seeds", type=int, default=5, help="how many of the experiment's seeds")
+    parser.add_argument("--without", help="leave out policies whose name begins so, by comma")
+    parser.add_argument("--seeds", type=int, help="only the first so many")
     parser.add_argument("--requests", type=int, help="instead of the scenario's")
-    parser.add_argument("--resolution", type=float, default=1.03, help="searches end at this ratio")
+    parser.add_argument("--resolution", type=float, help="searches end at this ratio, instead of the experiment's")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--traces", default=str(HERE.parents[2] / "shared" / "traces"))
-    parser.add_argument("--fresh", action="store_true", help="begin the results file anew")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--resume", action="store_true", help="skip lines that are there for the same code")
+    kept.add_argument("--fresh", action="store_true", help="begin the results file anew")
     return parser.parse_args()

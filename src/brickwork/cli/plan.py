@@ -37,9 +37,10 @@ def plan(
     from msgspec import structs
 
     from brickwork.cli.simulate import changed, folders
-    from brickwork.sim.points import Point, evaluate, fewest_devices, streams_of
+    from brickwork.sim.points import Point, evaluate, streams_of
     from brickwork.sim.run import profile_of
     from brickwork.sim.scenario import Scenario
+    from brickwork.sim.search import fewest_devices
 
     given = changed(scenario, changes, seeds)
     profile = profile_of(given, scenario.parent)

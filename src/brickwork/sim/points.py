@@ -1,23 +1,20 @@
 """One point of a comparison: a policy by name, on all seeds of a scenario, and the verdict."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from msgspec import structs
 
 from brickwork.core.request import Outcome
 from brickwork.profile.table import Profile
 from brickwork.sim.baselines.bounds import fluid, ideal, ideal2
-from brickwork.sim.baselines.costs import Load, load_of
+from brickwork.sim.baselines.costs import Job, Load, load_of
 from brickwork.sim.baselines.diflow import b5
 from brickwork.sim.baselines.gangs import best_degrees, fixed_degree
 from brickwork.sim.baselines.pools import edf_pool, resident_pool
 from brickwork.sim.baselines.stages import best_stage_pools
 from brickwork.sim.baselines.static import Split, split_b0, split_b1, split_b2
-from brickwork.sim.baselines.verdict import Verdict, verdict
+from brickwork.sim.baselines.verdict import Finishes, Missed, Verdict, verdict, verdict_of_runs
 from brickwork.sim.report import Report, Run
 from brickwork.sim.run import OURS, WARM_S, Watch, simulate
 from brickwork.sim.scenario import Scenario, ScenarioError
@@ -46,21 +43,23 @@ def evaluate(
     admits: bool = True,
     spikes_only: bool = False,
     watch: Watch | None = None,
+    stops: bool = False,
 ) -> Point:
     """Run `given.policy` on the streams of its seeds.
 
     admits     baselines get admission by exact finish ("common"); else their own, which is to drop what is late
+    stops      leave off as soon as the load cannot hold: whether it holds is exact, and the figures are where it does
     """
     load = load_of(given, profile, streams, spikes_only)
     if given.policy.partition(":")[0] == OURS:
-        return _ours(given, profile, streams, load, watch)
+        return _ours(given, profile, streams, load, watch or Watch(), stops)
     if given.policy not in BASELINES:
         known = ", ".join([OURS, *BASELINES])
         raise ScenarioError(f"policy: {given.policy!r} is not known; there are: {known}.")
     if len(given.fleet) > 1:
         raise ScenarioError(f"policy: {given.policy} places on one type of device; the fleet has {len(given.fleet)}.")
     _refuse_faults(given)
-    found, detail = BASELINES[given.policy](load, given.fleet[0].count, admits)
+    found, detail = BASELINES[given.policy](load, given.fleet[0].count, admits, stops)
     return Point(given.policy, found, detail)
 
 
@@ -70,22 +69,47 @@ def _refuse_faults(given: Scenario) -> None:
 
 
 def _ours(
-    given: Scenario, profile: Profile, streams: Sequence[Sequence[Draw]], load: Load, watch: Watch | None
+    given: Scenario, profile: Profile, streams: Sequence[Sequence[Draw]], load: Load, watch: Watch, stops: bool
 ) -> Point:
-    reports = tuple(
-        simulate(given, profile, stream, seed, watch) for seed, stream in zip(given.seeds, streams, strict=True)
-    )
-    ends = [[_finished_s(run) for run in report.runs.values()] for report in reports]
-    offered = sum(len(report.runs) for report in reports)
-    detail = {
-        "loads_per_request": sum(report.loads.total() for report in reports) / max(1, offered),
-        "busy_s_per_request": sum(report.busy_s for report in reports) / max(1, offered),
+    reports: list[Report] = []
+
+    def run(jobs: Sequence[Job], missed: Missed) -> Finishes:
+        number = len(reports)
+        told = replace(watch, enough=_enough(jobs, missed)) if stops else watch
+        reports.append(simulate(given, profile, streams[number], given.seeds[number], told))
+        ends = [_finished_s(run) for run in reports[-1].runs.values()]
+        return ends + [None] * (len(jobs) - len(ends))
+
+    found = verdict_of_runs(load, run, stops)
+    return Point(given.policy, found, _detail(reports), tuple(reports))
+
+
+def _enough(jobs: Sequence[Job], missed: Missed) -> Callable[[Sequence[Run]], bool]:
+    """Tells `missed` once of each run that has ended late or not at all well."""
+    told: set[int] = set()
+
+    def enough(runs: Sequence[Run]) -> bool:
+        is_spent = False
+        for number, run in enumerate(runs):
+            if run.outcome is not None and number not in told:
+                told.add(number)
+                end_s = _finished_s(run)
+                is_spent |= (end_s is None or end_s > jobs[number].due_s) and missed(number)
+        return is_spent
+
+    return enough
+
+
+def _detail(reports: Sequence[Report]) -> dict[str, Any]:
+    arrived = max(1, sum(len(report.runs) for report in reports))
+    return {
+        "loads_per_request": sum(report.loads.total() for report in reports) / arrived,
+        "busy_s_per_request": sum(report.busy_s for report in reports) / arrived,
         "joins": sum(report.joins for report in reports),
         "yields": sum(report.yields for report in reports),
         "events": sum(report.events for report in reports),
         "unfinished": sum(report.outcomes["unfinished"] for report in reports),
     }
-    return Point(given.policy, verdict(load, ends), detail, reports)
 
 
 def _finished_s(run: Run) -> float | None:
@@ -95,43 +119,48 @@ def _finished_s(run: Run) -> float | None:
     return run.finished_s - WARM_S
 
 
-Baseline = Callable[[Load, int, bool], tuple[Verdict, dict[str, Any]]]
+Baseline = Callable[[Load, int, bool, bool], tuple[Verdict, dict[str, Any]]]
+"""(load, devices, admits, stops) -> verdict and what was chosen. Those that are quick run to the end all the same."""
 
 
 def _of_split(split: Callable[[Load, int, bool], Split]) -> Baseline:
-    def run(load: Load, devices: int, admits: bool) -> tuple[Verdict, dict[str, Any]]:
+    def run(load: Load, devices: int, admits: bool, stops: bool) -> tuple[Verdict, dict[str, Any]]:
         found = split(load, devices, admits)
         return found.verdict, {"split": [[list(names), count] for names, count in found.groups]}
 
     return run
 
 
-def _fifo(load: Load, devices: int, admits: bool) -> tuple[Verdict, dict[str, Any]]:
+def _fifo(load: Load, devices: int, admits: bool, stops: bool) -> tuple[Verdict, dict[str, Any]]:
     return verdict(load, [resident_pool(jobs, load.costs, devices, admits) for jobs in load.seeds]), {}
 
 
-def _edf(load: Load, devices: int, admits: bool) -> tuple[Verdict, dict[str, Any]]:
+def _edf(load: Load, devices: int, admits: bool, stops: bool) -> tuple[Verdict, dict[str, Any]]:
     return verdict(load, [edf_pool(jobs, load.costs, devices) for jobs in load.seeds]), {}
 
 
-def _stages(load: Load, devices: int, admits: bool) -> tuple[Verdict, dict[str, Any]]:
+def _stages(load: Load, devices: int, admits: bool, stops: bool) -> tuple[Verdict, dict[str, Any]]:
     if devices < 3:
         raise ScenarioError("policy: B3 has three pools; the fleet needs at least 3 devices.")
     sizes, found = best_stage_pools(load, devices, admits)
     return found, {"sizes": list(sizes)}
 
 
-def _degrees(load: Load, devices: int, admits: bool) -> tuple[Verdict, dict[str, Any]]:
+def _degrees(load: Load, devices: int, admits: bool, stops: bool) -> tuple[Verdict, dict[str, Any]]:
     degrees, found = best_degrees(load, devices, admits)
     return found, {"degrees": dict(zip((cost.name for cost in load.costs), degrees, strict=True))}
 
 
 def _degree(degree: int) -> Baseline:
-    return lambda load, devices, admits: (fixed_degree(load, devices, degree, admits), {"degree": degree})
+    return lambda load, devices, admits, stops: (fixed_degree(load, devices, degree, admits), {"degree": degree})
 
 
-def _ideal2(load: Load, devices: int, admits: bool) -> tuple[Verdict, dict[str, Any]]:
-    sizes, found = ideal2(load, devices)
+def _diflow(variant: str) -> Baseline:
+    return lambda load, devices, admits, stops: (b5(load, devices, variant, stops=stops), {})
+
+
+def _ideal2(load: Load, devices: int, admits: bool, stops: bool) -> tuple[Verdict, dict[str, Any]]:
+    sizes, found = ideal2(load, devices, stops)
     return found, {"sizes": list(sizes)}
 
 
@@ -145,63 +174,12 @@ BASELINES: dict[str, Baseline] = {
     "B4-2": _degree(2),
     "B4-4": _degree(4),
     "B4-8": _degree(8),
-    "B5": lambda load, devices, admits: (b5(load, devices, "B5"), {}),
-    "B5r": lambda load, devices, admits: (b5(load, devices, "B5r"), {}),
-    "B5p": lambda load, devices, admits: (b5(load, devices, "B5p"), {}),
+    "B5": _diflow("B5"),
+    "B5r": _diflow("B5r"),
+    "B5p": _diflow("B5p"),
     "fifo-pool": _fifo,
     "edf-pool": _edf,
-    "fluid": lambda load, devices, admits: (fluid(load, devices), {}),
-    "ideal": lambda load, devices, admits: (ideal(load, devices), {}),
+    "fluid": lambda load, devices, admits, stops: (fluid(load, devices), {}),
+    "ideal": lambda load, devices, admits, stops: (ideal(load, devices, stops), {}),
     "ideal2": _ideal2,
 }
-
-
-def largest(holds: Callable[[float], bool], low: float, high: float, resolution: float) -> float:
-    """The largest value between `low` and `high` that holds, by halving in ratio; 0 when `low` does not hold."""
-    if not holds(low):
-        return 0.0
-    if holds(high):
-        return high
-    while high / low > resolution:
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
-
-
-def capacity_per_s(given: Scenario, profile: Profile, streams: Sequence[Sequence[Draw]]) -> float:
-    """Requests per second at which the devices would be busy all the time, one request at a time."""
-    load = load_of(given, profile, streams)
-    seconds = [load.costs[job.kind].solo_s for jobs in load.seeds for job in jobs]
-    devices = sum(each.count for each in given.fleet)
-    return devices / (sum(seconds) / max(1, len(seconds))) if seconds else inf
-
-
-def fewest_devices(
-    given: Scenario, evaluates: Callable[[Scenario], Point], most: int
-) -> tuple[int | None, list[tuple[int, Verdict]]]:
-    """How few devices of the fleet's first type hold the load: doubling until it holds, then halving between.
-
-    returns    (devices or None when `most` do not hold, every number tried with its verdict)
-    """
-    tried: list[tuple[int, Verdict]] = []
-
-    def holds(count: int) -> bool:
-        found = evaluates(with_devices(given, count)).verdict
-        tried.append((count, found))
-        return found.holds
-
-    high = 1
-    while not holds(high):
-        if high >= most:
-            return None, tried
-        high = min(most, high * 2)
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high, tried
-
-
-def with_devices(given: Scenario, count: int) -> Scenario:
-    """The scenario on `count` devices of the fleet's first type alone."""
-    return structs.replace(given, fleet=(structs.replace(given.fleet[0], count=count),))

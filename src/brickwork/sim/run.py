@@ -17,7 +17,7 @@ from brickwork.sim.baselines.costs import GIB, cost
 from brickwork.sim.cluster import Cluster, Slot
 from brickwork.sim.published import plan, values
 from brickwork.sim.recipes import recipe_of
-from brickwork.sim.report import Report
+from brickwork.sim.report import Report, Run
 from brickwork.sim.scenario import Scenario, ScenarioError
 from brickwork.sim.streams import Draw
 from brickwork.sim.workload import Arrival
@@ -44,6 +44,7 @@ class Watch:
     spans: Callable[[Span], None] | None = None
     checks: bool = False  # State.check() after every event
     logs: bool = False  # digest of all decisions
+    enough: Callable[[Sequence[Run]], bool] | None = None  # asked of the runs so far: nothing more need arrive
 
 
 def policies_of(name: str) -> Policies:
@@ -86,7 +87,7 @@ def simulate(
         cluster.add(slot)
     for arrival in _warming(_arrivals(given, profile, stream[: 2 * len(slots)])):
         cluster.submit(arrival)
-    cluster.feed(_told(_later(_arrivals(given, profile, stream)), watch.progress))
+    cluster.feed(_told(_later(_arrivals(given, profile, stream)), watch, cluster.report))
     for fault in given.faults:
         cluster.schedule(_fault(fault, slots))
     report = cluster.run()
@@ -131,11 +132,20 @@ def _warming(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         yield replace(arrival, time_s=0.0, request=warm)
 
 
-def _told(arrivals: Iterator[Arrival], progress: Callable[[int], None] | None) -> Iterator[Arrival]:
+def _told(arrivals: Iterator[Arrival], watch: Watch, report: Report) -> Iterator[Arrival]:
+    """The arrivals, until `watch` has enough; it is asked, and told how far things are, after every hundred."""
     for number, arrival in enumerate(arrivals, start=1):
-        if progress is not None and number % 100 == 0:
-            progress(number)
         yield arrival
+        if number % 100 == 0:
+            if watch.progress is not None:
+                watch.progress(number)
+            if watch.enough is not None and watch.enough(_runs(report)):
+                return
+
+
+def _runs(report: Report) -> list[Run]:
+    """Runs of the scenario's own requests, in order of arrival."""
+    return [run for name, run in report.runs.items() if not name.startswith(WARM)]
 
 
 def _fault(fault: scenario.Fault, slots: Sequence[Slot]) -> faults.Fault:

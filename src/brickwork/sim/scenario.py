@@ -174,8 +174,12 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Text  # "rate", "height", "cv", "devices": the extreme value at which the load still holds; "points": no search
     )
     over: dict[str, tuple[Any, ...]] = {}  # field ("arrivals.cv") -> values; every combination is a row
-    values: tuple[Positive, ...] = ()  # grid of what is searched, or the points; (): found by bisection
+    values: tuple[Positive, ...] = ()  # grid of what is searched, or the points; (): a grid of ratio `resolution`
+    resolution: Annotated[float, msgspec.Meta(gt=1, le=10)] = 1.03
     judge: Literal["all", "spikes"] = "all"  # which requests count
+    policies: tuple[Text, ...] = ()  # instead of the experiment's
+    seeds: Count | None = None  # the first so many of the experiment's
+    requests: Count | None = None  # of a seed, instead of the scenario's
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,19 +7,25 @@ of them stand on are checked against the additive figures of the sources.
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given as drawn_from
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from brickwork.profile.files import shipped_profile
 from brickwork.sim.baselines import static
-from brickwork.sim.baselines.bounds import fluid, ideal
+from brickwork.sim.baselines.bounds import fluid, ideal, ideal2
+from brickwork.sim.baselines.clusters import all_sizes, groupings, sub_clusters
 from brickwork.sim.baselines.costs import Cost, Job, Load, cost
 from brickwork.sim.baselines.diflow import CONTROL_S, DiFlow
 from brickwork.sim.baselines.gangs import gang_pool
 from brickwork.sim.baselines.pools import edf_pool, resident_pool, swapping_pool
 from brickwork.sim.baselines.preemptive import Work, preemptive_pool
 from brickwork.sim.baselines.stages import stage_pools
-from brickwork.sim.baselines.verdict import verdict
+from brickwork.sim.baselines.verdict import Slack, verdict
+from brickwork.sim.points import evaluate, streams_of
 from brickwork.sim.published import RECIPES
-from brickwork.sim.scenario import Part
+from brickwork.sim.run import OURS
+from brickwork.sim.scenario import Part, Scenario, convert
 
 H800 = shipped_profile("h800")
 
@@ -145,8 +151,8 @@ def test_where_one_group_or_one_each_holds_the_partition_holds(gap_s: float) -> 
         assert best.holds or not other(offered, 4, admits=True).verdict.holds
 
 
-def test_partitions_are_all_there() -> None:
-    assert [len(list(static.partitions(list(range(n))))) for n in range(6)] == [1, 1, 2, 5, 15, 52]
+def test_groupings_are_all_there() -> None:
+    assert [len(list(groupings(list(range(n))))) for n in range(6)] == [1, 1, 2, 5, 15, 52]
 
 
 def test_diflow_runs_guidance_branches_side_by_side() -> None:
@@ -202,3 +208,65 @@ class TestPreemptivePool:
 
     def test_who_could_only_be_late_takes_no_time(self) -> None:
         assert self.ends([Work(5.0), Work(2.0)], 1, (0.0, 0, 4.0), (0.0, 1, 2.0)) == [None, pytest.approx(2.0)]
+
+
+class TestStoppingEarly:
+    """A search that stops hopeless points finds what it would find without: whether a point holds, and its figures."""
+
+    @settings(max_examples=150, deadline=None)
+    @drawn_from(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), max_size=60), st.integers(1, 6))
+    def test_slack_is_spent_exactly_when_the_verdict_cannot_hold(
+        self, drawn: list[tuple[int, bool, bool]], seeds: int
+    ) -> None:
+        """Every job is told as it ends; the misses that are left over decide as all of them do."""
+        kinds = costs(1, 1)
+        rows = [[Job(float(n), n % 7 % 2, n + 2.0) for n in range(len(drawn) + 20)] for _ in range(seeds)]
+        judged = tuple(tuple(k >= len(drawn) or drawn[k][1] for k in range(len(row))) for row in rows)
+        offered = Load(kinds, tuple(map(tuple, rows)), judged)
+        met = [[k >= len(drawn) or drawn[k][0] > 4 or drawn[k][2] for k in range(len(row))] for row in rows]
+        slack = Slack(offered)
+        finishes = [
+            [job.due_s if ok else None for job, ok in zip(row, good, strict=True)]
+            for row, good in zip(rows, met, strict=True)
+        ]
+        for row_finishes in finishes:
+            for number, end_s in enumerate(row_finishes):
+                if end_s is None:
+                    slack.missed(number)
+            slack.seed_over(row_finishes)
+        assert slack.is_spent is not verdict(offered, finishes).holds
+
+    @pytest.mark.parametrize("policy", ["B5", "B5r", "B5p", "ideal", "ideal2", OURS])
+    def test_points_that_hold_are_the_same_and_those_that_do_not_do_not(self, policy: str) -> None:
+        outcomes = set()
+        for rate in (0.1, 2.5) if policy == OURS else (0.1, 0.5, 0.9, 2.5):
+            given = small(policy, rate)
+            streams = streams_of(given)
+            whole, stopped = (evaluate(given, H800, streams, stops=stops).verdict for stops in (False, True))
+            assert whole == stopped if whole.holds else not stopped.holds
+            assert stopped.attainment <= whole.attainment
+            outcomes.add(whole.holds)
+        assert outcomes == {True, False}
+
+
+def small(policy: str, rate: float) -> Scenario:
+    names = ("sd3_t2i", "flux_schnell_t2i", "flux_schnell_controlnet_canny")
+    return convert(
+        {
+            "format": "brickwork-scenario/1", "name": "small", "fleet": [{"device": "h800", "count": 3}],
+            "workflows": [{"workflow": name} for name in names], "requests": 220, "seeds": [1, 2, 3], "policy": policy,
+            "arrivals": {"process": "gamma", "rate_per_s": rate, "cv": 1.5},
+        },
+        Scenario,
+    )  # fmt: skip
+
+
+def test_three_sub_clusters_where_two_do_not_do() -> None:
+    """40 GiB each in 58: one base a part; of six devices each part gets one at least."""
+    kinds = costs(1, 1, 1, gib=40)
+    (parts,) = sub_clusters(kinds)
+    assert sorted(map(sorted, parts)) == [[0], [1], [2]]
+    assert len(list(all_sizes(3, 6))) == 10 and all(sum(sizes) == 6 for sizes in all_sizes(3, 6))
+    stream = [Job(k * 0.3, k % 3, k * 0.3 + 3) for k in range(60)]
+    sizes, found = ideal2(load(stream, kinds), 6)
+    assert sizes == (2, 2, 2) and found.holds

@@ -9,9 +9,10 @@ import pytest
 
 from brickwork.core.request import Outcome
 from brickwork.sim.baselines.costs import cost
-from brickwork.sim.points import evaluate, fewest_devices, streams_of
+from brickwork.sim.points import evaluate, streams_of
 from brickwork.sim.run import WARM, Watch, policies_of, profile_of, simulate
 from brickwork.sim.scenario import Scenario, ScenarioError, convert
+from brickwork.sim.search import fewest_devices
 from brickwork.sim.streams import draws, shares
 
 

@@ -4,23 +4,20 @@
            A proof that no policy holds more, where holding includes the floor of every workflow.
 *ideal*    all models resident everywhere, no transfer, no control: earliest deadline first with pre-emption, one or two
            devices for a request (its guidance rows apart), and the dearest requests shed when not all fit
-*ideal2*   the same on one or two searched sub-clusters, each of whose models fit one device
+*ideal2*   the same on searched sub-clusters, as few as possible, each of whose models fit one device
 """
 
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 
 from brickwork.load.report import MIN_WORKFLOW_ATTAINMENT
-from brickwork.sim.baselines.costs import GIB, WEIGHTS_GIB, Cost, Job, Load
+from brickwork.sim.baselines.clusters import Parts, all_sizes, split_verdict, sub_clusters
+from brickwork.sim.baselines.costs import Cost, Job, Load
 from brickwork.sim.baselines.pools import edf_pool
 from brickwork.sim.baselines.preemptive import Work, preemptive_pool
-from brickwork.sim.baselines.verdict import Verdict, verdict, verdict_of_counts
+from brickwork.sim.baselines.verdict import Missed, Verdict, offered, verdict, verdict_of_counts, verdict_of_runs
 
 TRIED = 3
 """Splits into sub-clusters that are judged with pre-emption."""
-
-Pool = Callable[[Sequence[Job], int], list[float | None]]
-"""(jobs of one seed, devices) -> when each ends."""
 
 
 def fluid(load: Load, devices: int) -> Verdict:
@@ -66,74 +63,58 @@ def works_of(load: Load) -> list[Work]:
     return works
 
 
-def ideal(load: Load, devices: int) -> Verdict:
+def ideal(load: Load, devices: int, stops: bool = False) -> Verdict:
     """The best of three pools: pre-emptive with and without shedding, and earliest deadline first without pre-emption.
     Each is a policy that somebody could run, so the true optimum lies between this and *fluid*."""
-    works, parts, sizes = works_of(load), [frozenset(range(len(load.costs)))], [devices]
-    found = [
-        _split_verdict(load, parts, sizes, lambda jobs, n: preemptive_pool(jobs, works, n)),
-        _split_verdict(load, parts, sizes, lambda jobs, n: preemptive_pool(jobs, works, n, sheds=False)),
-        _edf_verdict(load, parts, sizes),
-    ]
-    return max(found, key=lambda each: each.score)
+    works = works_of(load)
+
+    def preemptive(sheds: bool) -> Verdict:
+        return verdict_of_runs(load, lambda jobs, missed: preemptive_pool(jobs, works, devices, sheds, missed), stops)
+
+    edf = verdict_of_runs(load, lambda jobs, _: edf_pool(jobs, load.costs, devices), stops)
+    return max(preemptive(True), preemptive(False), edf, key=lambda each: each.score)
 
 
-def ideal2(load: Load, devices: int) -> tuple[tuple[int, ...], Verdict]:
-    """The pre-emptive pool on one or two sub-clusters whose models fit one device; (sizes, verdict).
+def ideal2(load: Load, devices: int, stops: bool = False) -> tuple[tuple[int, ...], Verdict]:
+    """The pre-emptive pool on the fewest sub-clusters whose models fit one device; (sizes, verdict).
 
     Searched with pools that do not pre-empt, since those are quick; the TRIED splits that do best are judged.
     """
     works = works_of(load)
-    splits = [
-        (parts, (count, devices - count)[: len(parts)])
-        for parts in sub_clusters(load.costs)
-        for count in (range(1, devices) if len(parts) == 2 else [devices])
-    ]
-    splits.sort(key=lambda split: _edf_verdict(load, *split).score, reverse=True)
+
+    def pool(jobs: Sequence[Job], count: int, missed: Missed) -> list[float | None]:
+        return preemptive_pool(jobs, works, count, missed=missed)
+
     best: tuple[tuple[int, ...], Verdict] | None = None
-    for parts, sizes in splits[:TRIED]:
-        found = _split_verdict(load, parts, sizes, lambda jobs, n: preemptive_pool(jobs, works, n))
+    for parts, sizes in _best_without_preemption(load, devices)[:TRIED]:
+        found = split_verdict(load, parts, sizes, pool, stops)
         if best is None or found.score > best[1].score:
             best = (sizes, found)
     return best or ((), verdict(load, [[None] * len(jobs) for jobs in load.seeds]))
 
 
-def sub_clusters(costs: Sequence[Cost]) -> list[list[frozenset[int]]]:
-    """Ways to part the kinds of jobs, by base model, into one or two sets whose models fit one device together."""
-    families: dict[str, list[int]] = {}
-    for kind, cost in enumerate(costs):
-        families.setdefault(max(cost.models, key=lambda model: model[1])[0], []).append(kind)
-    found = []
-    for first in _halves(sorted(families)):
-        parts = [part for part in (first, [name for name in families if name not in first]) if part]
-        kinds = [frozenset(kind for name in part for kind in families[name]) for part in parts]
-        if all(_fits([costs[kind] for kind in part]) for part in kinds):
-            found.append(kinds)
-    return found
+def _best_without_preemption(load: Load, devices: int) -> list[tuple[Parts, tuple[int, ...]]]:
+    """All splits into sub-clusters, the best one for pools of earliest deadline first at the head."""
+    met: dict[tuple[frozenset[int], int], list[int]] = {}  # by kind, of a part on some devices
+
+    def of(part: frozenset[int], count: int) -> list[int]:
+        if (part, count) not in met:
+            met[part, count] = _met(load, part, count)
+        return met[part, count]
+
+    def score(split: tuple[Parts, tuple[int, ...]]) -> tuple[float, float]:
+        sums = [sum(each) for each in zip(*(of(*own) for own in zip(*split, strict=True)), strict=True)]
+        return verdict_of_counts(load, sums, offered(load)).score
+
+    splits = [(parts, sizes) for parts in sub_clusters(load.costs) for sizes in all_sizes(len(parts), devices)]
+    return sorted(splits, key=score, reverse=True)
 
 
-def _edf_verdict(load: Load, parts: Sequence[frozenset[int]], sizes: Sequence[int]) -> Verdict:
-    return _split_verdict(load, parts, sizes, lambda jobs, n: edf_pool(jobs, load.costs, n))
-
-
-def _split_verdict(load: Load, parts: Sequence[frozenset[int]], sizes: Sequence[int], pool: Pool) -> Verdict:
-    ends: list[list[float | None]] = [[None] * len(jobs) for jobs in load.seeds]
-    for part, size in zip(parts, sizes, strict=True):
-        for jobs, seed_ends in zip(load.seeds, ends, strict=True):
-            numbers = [number for number, job in enumerate(jobs) if job.kind in part]
-            own = pool([jobs[number] for number in numbers], size)
-            for number, end_s in zip(numbers, own, strict=True):
-                seed_ends[number] = end_s
-    return verdict(load, ends)
-
-
-def _halves(names: list[str]) -> list[list[str]]:
-    """Every way to cut a list in two, each once; the whole first."""
-    return [list(names)] + [
-        [names[0], *mates] for size in range(len(names) - 1) for mates in combinations(names[1:], size)
-    ]
-
-
-def _fits(costs: Sequence[Cost]) -> bool:
-    models = {model: nbytes for cost in costs for model, nbytes, _ in cost.models}
-    return sum(models.values()) <= WEIGHTS_GIB * GIB
+def _met(load: Load, part: frozenset[int], devices: int) -> list[int]:
+    """Jobs of each kind that an EDF pool for `part` alone finishes in time."""
+    met = [0] * len(load.costs)
+    for jobs, judged in zip(load.seeds, load.judged, strict=True):
+        own = [(job, counts) for job, counts in zip(jobs, judged, strict=True) if job.kind in part]
+        for (job, counts), end_s in zip(own, edf_pool([job for job, _ in own], load.costs, devices), strict=True):
+            met[job.kind] += counts and end_s is not None and end_s <= job.due_s
+    return met

@@ -16,12 +16,12 @@ source    notes on the DiFlow artifact, commit 746eeb5. A step's ControlNets and
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from math import ceil
+from heapq import heapify, heappop, heappush
+from math import ceil, inf
 
-from brickwork.sim.baselines.bounds import sub_clusters
+from brickwork.sim.baselines.clusters import sizes_by_work, split_verdict, sub_clusters
 from brickwork.sim.baselines.costs import GIB, WEIGHTS_GIB, Cost, Job, Load
-from brickwork.sim.baselines.verdict import Verdict, verdict
+from brickwork.sim.baselines.verdict import Missed, Verdict, verdict, verdict_of_runs
 
 CONTROL_S = 0.0025
 QUEUED_S = 0.010
@@ -50,11 +50,19 @@ class _Op:
     caps: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Nodes that run side by side."""
+
+    ops: tuple[_Op, ...]
+    seconds: float  # of them alone, one after the other
+
+
 @dataclass(slots=True)
 class _Request:
     number: int
     at_s: float
-    stages: list[list[_Op]]  # nodes that run side by side, one list after the other
+    stages: list[_Stage]  # one after the other
     left_s: float  # of its nodes, alone
     stage: int = 0
     open: int = 0  # nodes of the stage that are not done
@@ -62,6 +70,9 @@ class _Request:
 
 _Node = tuple[float, int, int, int, _Op]
 """A ready node: (arrival of its request, -depth, number of the request, position among its stage's nodes, kind)."""
+
+_ARRIVED, _READY, _DONE, _FREE = range(4)
+"""Kinds of events, in the order in which simultaneous ones are taken."""
 
 
 @dataclass(slots=True)
@@ -75,68 +86,76 @@ class DiFlow:
     """One seed on `devices` workers.
 
     limit_bytes    of weights on a worker; None: everything is resident
+    missed         told of requests that are refused or late; ends the run when it says so
     """
 
     costs: Sequence[Cost]
     devices: int
     limit_bytes: float | None
     admits: bool = True
+    missed: Missed = lambda number: False
     now_s: float = 0.0
     work_s: float = 0.0  # of all requests in flight
     flying: dict[int, _Request] = field(default_factory=dict)
     ready: list[_Node] = field(default_factory=list)
     waiting: dict[int, list[_Node]] = field(default_factory=dict)
+    some_free_s: float = 0.0  # no worker is free before; from then on one may be
 
     def run(self, jobs: Sequence[Job]) -> list[float | None]:
         self.workers = [_Worker() for _ in range(self.devices)]
-        known: dict[_Op, _Op] = {}  # equal kinds are one object, whatever workflow they come from
-        ops = [[[known.setdefault(op, op) for op in stage] for stage in _stages(cost)] for cost in self.costs]
+        stages = _shared([_stages(cost) for cost in self.costs])
         ends: list[float | None] = [None] * len(jobs)
-        events: list[tuple[float, int, int, tuple[int, ...]]] = []  # time, kind (0 arrival, 1 ready, 2 done), tie, what
-        for number, job in enumerate(jobs):
-            heappush(events, (job.at_s, 0, number, (number,)))
+        events: list[tuple[float, int, int, tuple[int, ...]]]  # time, kind, tie, requests
+        events = [(job.at_s, _ARRIVED, number, (number,)) for number, job in enumerate(jobs)]
+        heapify(events)
         tie = len(jobs)
         while events:
             self.now_s, kind, _, what = heappop(events)
-            if kind == 0:
-                request = self._arrive(jobs[what[0]], what[0], ops[jobs[what[0]].kind])
-                if request is not None:
+            stops = False
+            if kind == _ARRIVED:
+                number = what[0]
+                if self._accepts(jobs[number], number, stages[jobs[number].kind]):
                     tie += 1
-                    heappush(events, (self.now_s + CONTROL_S, 1, tie, (request.number,)))
-            elif kind == 1:
+                    heappush(events, (self.now_s + CONTROL_S, _READY, tie, what))
+                else:
+                    stops = self.missed(number)
+            elif kind == _READY:
                 self._enable(self.flying[what[0]])
-            elif kind == 2:
+            elif kind == _DONE:
                 for number in what:
                     if (ended := self._done(self.flying[number])) is True:
                         ends[number] = self.now_s
+                        stops |= self.now_s > jobs[number].due_s and self.missed(number)
                         del self.flying[number]
                     elif ended is False:
                         tie += 1
-                        heappush(events, (self.now_s + CONTROL_S, 1, tie, (number,)))
+                        heappush(events, (self.now_s + CONTROL_S, _READY, tie, (number,)))
+            if stops:
+                break
             for end_s, numbers in self._dispatch():
                 tie += 2
-                heappush(events, (end_s, 2, tie, numbers))
-                heappush(events, (max(self.now_s, end_s - QUEUED_S), 3, tie + 1, ()))
+                heappush(events, (end_s, _DONE, tie, numbers))
+                heappush(events, (max(self.now_s, end_s - QUEUED_S), _FREE, tie + 1, ()))
         return ends
 
-    def _arrive(self, job: Job, number: int, stages: list[list[_Op]]) -> _Request | None:
-        solo_s = sum(op.seconds[0] for stage in stages for op in stage)
+    def _accepts(self, job: Job, number: int, stages: list[_Stage]) -> bool:
+        """Whether the request is let in; then it is in flight."""
+        solo_s = sum(stage.seconds for stage in stages)
         if self.admits and len(self.flying) >= self.devices:
             longest_s = max(request.left_s for request in self.flying.values())
             slack_s = job.due_s - job.at_s - self.costs[job.kind].solo_s
             if max(self.work_s / self.devices, longest_s) > slack_s:
-                return None
-        request = _Request(number, job.at_s, stages, solo_s)
+                return False
         self.work_s += solo_s
-        self.flying[number] = request
-        return request
+        self.flying[number] = _Request(number, job.at_s, stages, solo_s)
+        return True
 
     def _enable(self, request: _Request) -> None:
         """All nodes of the request's stage become ready."""
         depth = request.stage - len(request.stages)
-        stage = request.stages[request.stage]
-        request.open = len(stage)
-        for k, op in enumerate(stage):
+        ops = request.stages[request.stage].ops
+        request.open = len(ops)
+        for k, op in enumerate(ops):
             node = (request.at_s, depth, request.number, k, op)
             heappush(self.ready, node)
             heappush(self.waiting.setdefault(id(op), []), node)
@@ -146,7 +165,7 @@ class DiFlow:
         request.open -= 1
         if request.open:
             return None
-        spent_s = sum(op.seconds[0] for op in request.stages[request.stage])
+        spent_s = request.stages[request.stage].seconds
         request.left_s -= spent_s
         self.work_s -= spent_s
         request.stage += 1
@@ -156,37 +175,61 @@ class DiFlow:
         """Batches that are given to workers now: (end, requests)."""
         started = []
         while self.ready:
-            nodes = self.waiting[id(self.ready[0][4])]
+            op = self.ready[0][4]
+            nodes = self.waiting[id(op)]
             if not nodes or self.ready[0][:4] < nodes[0][:4]:
                 heappop(self.ready)  # it went with an earlier batch
                 continue
+            latest_s = self.now_s + QUEUED_S + 1e-12
+            if self.some_free_s > latest_s:
+                break
             free = [worker for worker in self.workers if worker.free_s - self.now_s <= QUEUED_S + 1e-12]
             if not free:
+                self.some_free_s = min(worker.free_s for worker in self.workers) - 1e-9
                 break
-            op = self.ready[0][4]
             started.append(self._run(op, self._batch(op, len(free)), free))
         return started
 
     def _batch(self, op: _Op, free: int) -> list[int]:
-        needed = sum(ceil(len(nodes) / nodes[0][4].caps[0]) for nodes in self.waiting.values() if nodes)
-        cap = op.caps[0] if needed <= free else op.caps[1]
         nodes = self.waiting[id(op)]
+        if len(nodes) <= op.caps[0] or op.caps[0] == op.caps[1]:
+            cap = op.caps[0]  # either limit takes as many
+        else:
+            needed = sum(ceil(len(nodes) / nodes[0][4].caps[0]) for nodes in self.waiting.values() if nodes)
+            cap = op.caps[0] if needed <= free else op.caps[1]
         return [heappop(nodes)[2] for _ in range(min(cap, len(nodes)))]
 
     def _run(self, op: _Op, numbers: list[int], free: list[_Worker]) -> tuple[float, tuple[int, ...]]:
-        def score(worker: _Worker) -> float:
-            load_s = 0.0 if self.limit_bytes is None or op.model in worker.resident else op.load_s
-            return max(0.0, worker.free_s - self.now_s) + load_s
-
-        worker = min(free, key=score)
-        start_s = self.now_s + score(worker)
-        worker.free_s = start_s + op.seconds[len(numbers) - 1]
+        worker, wait_s = self._chosen(op, free)
+        worker.free_s = self.now_s + wait_s + op.seconds[len(numbers) - 1]
         if self.limit_bytes is not None:
             worker.resident.pop(op.model, None)
             worker.resident[op.model] = op.nbytes
             while sum(worker.resident.values()) > self.limit_bytes:
                 del worker.resident[next(iter(worker.resident))]
         return worker.free_s, tuple(numbers)
+
+    def _chosen(self, op: _Op, free: list[_Worker]) -> tuple[_Worker, float]:
+        """The first worker that can begin soonest, and how long that takes."""
+        best, best_s = free[0], inf
+        for worker in free:
+            wait_s = worker.free_s - self.now_s if worker.free_s > self.now_s else 0.0
+            if self.limit_bytes is not None and op.model not in worker.resident:
+                wait_s += op.load_s
+            if wait_s < best_s:
+                best, best_s = worker, wait_s
+                if wait_s == 0.0:
+                    break
+        return best, best_s
+
+
+def _shared(kinds: list[list[list[_Op]]]) -> list[list[_Stage]]:
+    """Equal nodes as one object, whatever workflow they come from: they batch."""
+    known: dict[_Op, _Op] = {}
+    return [
+        [_Stage(tuple(known.setdefault(op, op) for op in ops), sum(op.seconds[0] for op in ops)) for ops in stages]
+        for stages in kinds
+    ]
 
 
 def _stages(cost: Cost) -> list[list[_Op]]:
@@ -211,33 +254,25 @@ def _stages(cost: Cost) -> list[list[_Op]]:
     return [ops(0, rows=False), *([ops(1, rows=True)] * cost.steps), ops(2, rows=False)]
 
 
-def b5(load: Load, devices: int, variant: str, admits: bool = True) -> Verdict:
-    """Variant "B5", "B5r" or "B5p" of the policy."""
+def b5(load: Load, devices: int, variant: str, admits: bool = True, stops: bool = False) -> Verdict:
+    """Variant "B5", "B5r" or "B5p" of the policy. `stops` as in `verdict_of_runs`."""
     if variant == "B5p":
-        return _b5p(load, devices, admits)
+        return _b5p(load, devices, admits, stops)
     limit = WEIGHTS_GIB * GIB if variant == "B5" else None
-    return verdict(load, [DiFlow(load.costs, devices, limit, admits).run(jobs) for jobs in load.seeds])
+    return verdict_of_runs(
+        load, lambda jobs, missed: DiFlow(load.costs, devices, limit, admits, missed).run(jobs), stops
+    )
 
 
-def _b5p(load: Load, devices: int, admits: bool) -> Verdict:
+def _b5p(load: Load, devices: int, admits: bool, stops: bool) -> Verdict:
     """Sub-clusters by the work that each is offered, and one device to either side of that."""
     best: Verdict | None = None
     for parts in sub_clusters(load.costs):
-        work = [sum(load.costs[j.kind].solo_s for jobs in load.seeds for j in jobs if j.kind in part) for part in parts]
-        near = round(devices * work[0] / max(1e-9, sum(work)))
-        for count in {min(devices - 1, max(1, near + step)) for step in (-1, 0, 1)} if len(parts) == 2 else {devices}:
-            found = _parted(load, parts, [count, devices - count], admits)
+        for sizes in sizes_by_work(load, parts, devices):
+            found = split_verdict(
+                load, parts, sizes,
+                lambda jobs, count, missed: DiFlow(load.costs, count, None, admits, missed).run(jobs), stops,
+            )  # fmt: skip
             if best is None or found.score > best.score:
                 best = found
     return best or verdict(load, [[None] * len(jobs) for jobs in load.seeds])
-
-
-def _parted(load: Load, parts: Sequence[frozenset[int]], sizes: Sequence[int], admits: bool) -> Verdict:
-    ends: list[list[float | None]] = [[None] * len(jobs) for jobs in load.seeds]
-    for part, size in zip(parts, sizes, strict=False):
-        for jobs, seed_ends in zip(load.seeds, ends, strict=True):
-            numbers = [number for number, job in enumerate(jobs) if job.kind in part]
-            own = DiFlow(load.costs, size, None, admits).run([jobs[number] for number in numbers])
-            for number, end_s in zip(numbers, own, strict=True):
-                seed_ends[number] = end_s
-    return verdict(load, ends)

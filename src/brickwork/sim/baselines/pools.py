@@ -40,14 +40,11 @@ def swapping_pool(jobs: Sequence[Job], costs: Sequence[Cost], servers: int, admi
     the same if the server would otherwise be idle; else a pipeline that is nowhere would be refused for ever."""
     free = [0.0] * servers
     resident = warm(jobs, costs, servers)
+    fitting: dict[tuple[int, ...], bool] = {}
     ends: list[float | None] = []
     for job in jobs:
         cost = costs[job.kind]
-        best, best_s = 0, float("inf")
-        for k in range(servers):
-            start_s = max(job.at_s, free[k]) + (0.0 if job.kind in resident[k] else cost.load_s)
-            if start_s < best_s:
-                best, best_s = k, start_s
+        best, best_s = _soonest(job, free, resident, cost.load_s)
         end_s = best_s + cost.solo_s
         is_late = end_s > job.due_s
         if is_late and (admits or best_s >= job.due_s):
@@ -58,8 +55,23 @@ def swapping_pool(jobs: Sequence[Job], costs: Sequence[Cost], servers: int, admi
         else:
             free[best] = end_s
             ends.append(end_s)
-        hold(resident[best], job.kind, costs)
+        hold(resident[best], job.kind, costs, fitting)
     return ends
+
+
+def _soonest(job: Job, free: Sequence[float], resident: Sequence[dict[int, None]], load_s: float) -> tuple[int, float]:
+    """The first server that could begin the job soonest, and when."""
+    best, best_s = 0, float("inf")
+    at_s, kind = job.at_s, job.kind
+    for k, free_s in enumerate(free):
+        start_s = free_s if free_s > at_s else at_s
+        if kind not in resident[k]:
+            start_s += load_s
+        if start_s < best_s:
+            best, best_s = k, start_s
+            if start_s == at_s:
+                break
+    return best, best_s
 
 
 def warm(jobs: Sequence[Job], costs: Sequence[Cost], servers: int) -> list[dict[int, None]]:
@@ -74,12 +86,20 @@ def warm(jobs: Sequence[Job], costs: Sequence[Cost], servers: int) -> list[dict[
     return held
 
 
-def hold(held: dict[int, None], kind: int, costs: Sequence[Cost]) -> None:
-    """Make `kind` the most recently used of a server, and push out what no longer fits."""
+def hold(held: dict[int, None], kind: int, costs: Sequence[Cost], fitting: dict[tuple[int, ...], bool]) -> None:
+    """Make `kind` the most recently used of a server, and push out what no longer fits.
+
+    fitting    what is known of which kinds fit together; added to
+    """
     held.pop(kind, None)
     held[kind] = None
-    while len(held) > 1 and not fits_together([costs[each] for each in held]):
-        del held[next(iter(held))]
+    while len(held) > 1:
+        kinds = tuple(held)
+        if kinds not in fitting:
+            fitting[kinds] = fits_together([costs[each] for each in kinds])
+        if fitting[kinds]:
+            return
+        del held[kinds[0]]
 
 
 def edf_pool(jobs: Sequence[Job], costs: Sequence[Cost], servers: int) -> list[float | None]:

@@ -9,11 +9,10 @@ depends on its devices only: a table by group and number of devices, and then th
 exactly. Of several splits that hold, or do not, the one with the best verdict is taken.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
 
 from brickwork.load.report import MIN_WORKFLOW_ATTAINMENT, MIN_WORKFLOW_REQUESTS
+from brickwork.sim.baselines.clusters import groupings
 from brickwork.sim.baselines.costs import Job, Load
 from brickwork.sim.baselines.pools import fits_together, resident_pool, swapping_pool
 from brickwork.sim.baselines.verdict import Verdict, verdict
@@ -114,12 +113,12 @@ def split_b2(load: Load, devices: int, admits: bool) -> Split:
         families.setdefault(max(cost.models, key=lambda model: model[1])[0], []).append(kind)
     alone = {
         name: _best_rows(
-            [_together_rows([tables.rows(frozenset(part)) for part in split], devices) for split in partitions(kinds)]
+            [_together_rows([tables.rows(frozenset(part)) for part in split], devices) for split in groupings(kinds)]
         )
         for name, kinds in families.items()
     }
     best = NONE
-    for partition in partitions(list(families)):
+    for partition in groupings(list(families)):
         if len(partition) <= devices:
             rows = [
                 alone[names[0]] if len(names) == 1 else tables.rows(frozenset(k for n in names for k in families[n]))
@@ -127,19 +126,6 @@ def split_b2(load: Load, devices: int, admits: bool) -> Split:
             ]
             best = max(best, _together(rows, devices), key=lambda row: row[0])
     return _judged(best, tables)
-
-
-def partitions(items: list) -> Iterator[list[list]]:  # type: ignore[type-arg]
-    """All ways to put `items` into groups; 1, 2, 5, 15 ways for 1 to 4 items."""
-    if not items:
-        yield []
-        return
-    first, rest = items[0], items[1:]
-    for size in range(len(rest) + 1):
-        for mates in combinations(rest, size):
-            others = [item for item in rest if item not in mates]
-            for partition in partitions(others):
-                yield [[first, *mates], *partition]
 
 
 def _together_rows(parts: list[list[Row]], devices: int) -> list[Row]:
