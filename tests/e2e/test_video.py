@@ -59,7 +59,8 @@ def test_the_command_line_writes_a_clip_that_plays(photo: Path, tmp_path: Path) 
     command = [sys.executable, "-m", "brickwork.cli", "run", "image-to-video", str(photo), "moves left", "--steps", "2"]
     for suffix in (".mp4", ".webp"):
         clip = tmp_path / f"clip{suffix}"
-        subprocess.run([*command, "-q", "-o", str(clip)], check=True, timeout=120, capture_output=True)
+        done = subprocess.run([*command, "-q", "-o", str(clip)], check=True, timeout=120, capture_output=True)
+        assert done.stderr == b"", "its executors write there, too"
         if suffix == ".mp4":
             assert decoded(clip.read_bytes()).shape == (FRAMES, 64, 64, 3)
         else:

@@ -2,3 +2,7 @@
 
 `<family>/family.py` is what workflows call; it must import without torch. Everything else here may need it.
 """
+
+from brickwork.models.hush import hush
+
+hush()

@@ -50,7 +50,6 @@ def load_options(spec: ModelSpec, library: str) -> dict[str, Any]:
 def _eight_bits(spec: ModelSpec, library: str) -> Any:
     if find_spec("torchao") is None:
         raise ModelError(f"{spec.id}: int8 needs torchao on every executor; pip install 'brickwork[int8]'.")
-    logging.getLogger("torchao").setLevel(logging.ERROR)  # of kernels for GPUs that are not there
     import diffusers
     import transformers
     from torchao.quantization import Int8WeightOnlyConfig
