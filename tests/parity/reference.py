@@ -9,6 +9,7 @@ from typing import Any
 import diffusers
 import numpy as np
 import torch
+import transformers
 from diffusers import FluxPipeline
 
 
@@ -44,8 +45,18 @@ def run(cls: str, directory: Path, seed: int, loras: Any = (), parts: Any = None
     ).images[0]  # fmt: skip
     latents = last["latents"]
     if latents.ndim == 3:
-        latents = FluxPipeline._unpack_latents(latents, 64, 64, 8)
+        latents = FluxPipeline._unpack_latents(latents, image.height, image.width, 8)
     return Reference(latents, np.asarray(image))
+
+
+def upscaled(directory: Path, picture: np.ndarray) -> np.ndarray:
+    """A picture [H, W, 3] uint8 through a Swin2SR model: as wide as it makes it, less what fills whole windows."""
+    model = transformers.Swin2SRForImageSuperResolution.from_pretrained(directory, local_files_only=True)
+    pixels = torch.from_numpy(picture.copy())[None].to(torch.float32).div(255).permute(0, 3, 1, 2).contiguous()
+    with torch.no_grad():
+        larger = model(pixel_values=pixels).reconstruction
+    made = (larger.clamp(0, 1).permute(0, 2, 3, 1) * 255).round().to(torch.uint8)[0]
+    return made[: 2 * picture.shape[0], : 2 * picture.shape[1]].numpy()
 
 
 def decoded(directory: Path, latents: torch.Tensor) -> np.ndarray:

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 import brickwork as bw
 from parity import reference, workflows
 from parity.reference import Reference
-from support.tiny import adapters, flux, qwen, sd3, sd15, sdxl
+from support.tiny import adapters, flux, qwen, sd3, sd15, sdxl, swin2sr
 
 FEATURES = (
     "text to image", "negative text", "image to image", "inpainting", "ControlNet", "two ControlNets", "LoRA",
-    "two LoRAs", "refiner",
+    "two LoRAs", "refiner", "enlarged latents", "picture upscaled",
 )  # fmt: skip
 
 ASK: dict[str, Any] = {"prompt": "a red circle", "seed": 3, "steps": 4, "guidance": 3.0}
@@ -188,6 +189,21 @@ def lora_cell(row: Row, count: int, *components: str) -> Cell:
     )  # fmt: skip
 
 
+def enlarged_cell(row: Row) -> Cell:
+    """The stock image-to-image pipelines take latents in place of a picture."""
+    size = {side: 2 * pixels for side, pixels in row.size.items()}
+
+    def expected(models: Models) -> Reference:
+        small = row.expected(models, **row.size).latents
+        large = torch.nn.functional.interpolate(small, scale_factor=2, mode="nearest")
+        takes_size = row.pipeline not in ("StableDiffusion", "StableDiffusionXL")
+        return row.expected(models, "Img2Img", image=large, **STRENGTH, **(size if takes_size else {}))
+
+    return Cell(
+        f"{row.pipeline}Img2ImgPipeline", lambda m: workflows.enlarged(row.directory(m)), expected, lambda m: STRENGTH
+    )  # fmt: skip
+
+
 SD15 = Row("SD 1.5", lambda m: m.get("sd15", sd15.build), "StableDiffusion")
 SD15_INPAINT = Row("SD 1.5", lambda m: m.get("sd15-9", sd15.build, in_channels=9), "StableDiffusion")
 SDXL = Row("SDXL", lambda m: m.get("sdxl", sdxl.build), "StableDiffusionXL")
@@ -240,6 +256,20 @@ def _refined() -> Cell:
     )  # fmt: skip
 
 
+def _upscaled() -> Cell:
+    def upscaler_of(models: Models) -> Path:
+        return models.get("swin2sr", swin2sr.build)
+
+    def expected(models: Models) -> Reference:
+        small = SD15.expected(models, **SD15.size)
+        return Reference(small.latents, reference.upscaled(upscaler_of(models), small.image))
+
+    return Cell(
+        "StableDiffusionPipeline, then transformers' Swin2SRForImageSuperResolution",
+        lambda m: workflows.upscaled(SD15.directory(m), upscaler_of(m)), expected,
+    )  # fmt: skip
+
+
 _SHIFT = "the stock pipeline forgets the latents' shift when it decodes; its latents are compared, and decoded with it"
 _UNION = "the stock pipeline takes several pictures for one ControlNet, and that is compared"
 _GLOBAL = "the stock pipeline draws from torch's global generator, which is seeded for the comparison"
@@ -254,6 +284,7 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("SD 1.5", "two ControlNets"): control_cell(SD15, NETS15, "ControlNetModel"),
     ("SD 1.5", "LoRA"): lora_cell(SD15, 1, "unet", "text_encoder"),
     ("SD 1.5", "two LoRAs"): lora_cell(SD15, 2, "unet", "text_encoder"),
+    ("SD 1.5", "enlarged latents"): enlarged_cell(SD15),
     ("SDXL", "text to image"): text_cell(SDXL),
     ("SDXL", "negative text"): negative_cell(SDXL),
     ("SDXL", "image to image"): image_cell(SDXL),
@@ -263,6 +294,7 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("SDXL", "two ControlNets"): control_cell(SDXL, NETSXL, "ControlNetModel"),
     ("SDXL", "LoRA"): lora_cell(SDXL, 1, "unet", "text_encoder", "text_encoder_2"),
     ("SDXL", "two LoRAs"): lora_cell(SDXL, 2, "unet", "text_encoder", "text_encoder_2"),
+    ("SDXL", "enlarged latents"): enlarged_cell(SDXL),
     ("SDXL", "refiner"): _refined(),
     ("SD3, SD3.5", "text to image"): text_cell(SD3),
     ("SD3, SD3.5", "negative text"): negative_cell(SD3),
@@ -272,6 +304,7 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("SD3, SD3.5", "two ControlNets"): control_cell(SD3, NETS3[:2], "SD3ControlNetModel", _GLOBAL),
     ("SD3, SD3.5", "LoRA"): lora_cell(SD3, 1, "transformer", "text_encoder"),
     ("SD3, SD3.5", "two LoRAs"): lora_cell(SD3, 2, "transformer", "text_encoder"),
+    ("SD3, SD3.5", "enlarged latents"): enlarged_cell(SD3),
     ("SD3 without T5", "text to image"): text_cell(SD3_BARE),
     ("Flux dev", "text to image"): text_cell(FLUX),
     ("Flux dev", "negative text"): negative_cell(FLUX, is_told=True),
@@ -281,6 +314,7 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("Flux dev", "two ControlNets"): control_cell(FLUX, NETSF, "FluxControlNetModel"),
     ("Flux dev", "LoRA"): lora_cell(FLUX, 1, "transformer", "text_encoder"),
     ("Flux dev", "two LoRAs"): lora_cell(FLUX, 2, "transformer", "text_encoder"),
+    ("Flux dev", "enlarged latents"): enlarged_cell(FLUX),
     ("Flux schnell", "text to image"): text_cell(SCHNELL),
     ("Qwen-Image", "text to image"): text_cell(QWEN),
     ("Qwen-Image", "negative text"): negative_cell(QWEN),
@@ -289,5 +323,7 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("Qwen-Image", "ControlNet"): control_cell(QWEN, NETSQ[:1], "QwenImageControlNetModel"),
     ("Qwen-Image", "two ControlNets"): control_cell(QWEN, NETSQ, "QwenImageControlNetModel", _UNION),
     ("Qwen-Image", "LoRA"): lora_cell(QWEN, 1, "transformer"),
+    ("Qwen-Image", "enlarged latents"): enlarged_cell(QWEN),
+    ("Swin2SR", "picture upscaled"): _upscaled(),
 }
 """A pair that is missing here is one that the family has not, or that is not served."""

@@ -65,11 +65,11 @@ def test_killed_in_the_middle_it_has_the_same_bits(key: tuple[str, str], models:
 
 @pytest.mark.parametrize("key", FAMILIES, ids=[name for name, _ in FAMILIES])
 def test_batched_pictures_are_within_tolerance(key: tuple[str, str], models: Models) -> None:
-    """Requests with prompts and seeds of their own share every call of every node, against each alone. In this process,
-    where it is certain that they do; what control lets share a batch is measured elsewhere."""
+    """Requests with prompts, seeds and steps of their own share every call of every node, against each alone. In this
+    process, where it is certain that they do; what control lets share a batch is measured elsewhere."""
     workflow = CELLS[key].workflow(models)
     prompts = ("a red circle", "blue", "a square above a green circle")
-    asks = [ASK | {"seed": k, "prompt": prompt} for k, prompt in enumerate(prompts)]
+    asks = [ASK | {"seed": k, "prompt": prompt, "steps": 4 + k % 2} for k, prompt in enumerate(prompts)]
     together = inprocess.run_together(workflow, asks)
     for ask, batched in zip(asks, together, strict=True):
         alone = inprocess.run(workflow, **ask)

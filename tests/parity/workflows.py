@@ -111,3 +111,31 @@ def refined(model: Path, refiner: Path, share: float) -> bw.Workflow:
         return _results(second, second.denoise(latents, text, steps=steps, guidance=guidance, start=switch))
 
     return refined
+
+
+def enlarged(model: Path) -> bw.Workflow:
+    """A second pass over latents twice as large on each side."""
+    family = bw.family(model)
+
+    @bw.workflow
+    def enlarged(prompt: str, seed: int, steps: int, guidance: float, strength: float):
+        text = family.encode(prompt)
+        small = family.denoise(family.noise(seed, SIZE), text, steps=steps, guidance=guidance)
+        start = family.enlarge(small, seed, steps, strength)
+        latents = family.denoise(start.latents, text, steps=steps, guidance=guidance, start=start.step)
+        return _results(family, latents)
+
+    return enlarged
+
+
+def upscaled(model: Path, upscaler: Path) -> bw.Workflow:
+    """A picture, and the same twice as large on each side."""
+    family, larger = bw.family(model), bw.family(upscaler)
+
+    @bw.workflow
+    def upscaled(prompt: str, seed: int, steps: int, guidance: float):
+        noise = family.noise(seed, SIZE)
+        latents = family.denoise(noise, family.encode(prompt), steps=steps, guidance=guidance)
+        return {"latents": latents, "image": larger.upscale(family.decode(latents))}
+
+    return upscaled

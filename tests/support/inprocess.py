@@ -38,7 +38,8 @@ def run(workflow: Workflow, **inputs: Any) -> dict[str, torch.Tensor]:
 
 @torch.inference_mode()
 def run_together(workflow: Workflow, requests: list[dict[str, Any]]) -> list[dict[str, torch.Tensor]]:
-    """Results of several requests whose nodes all run as one batch; their step counts must be equal."""
+    """Results of several requests whose nodes all run as one batch. Of loops with more or fewer steps, the rows that
+    still go on."""
     graph = workflow.graph
     rows = [_values(graph, inputs) for inputs in requests]
     for item in graph.nodes:
@@ -63,12 +64,13 @@ def _pixels(picture: Image.Image) -> torch.Tensor:
 def _loop(graph: Graph, loop: Loop, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         row.update({f"{loop.name}.{carry.name}": row[carry.init] for carry in loop.carries})
-    for i in range(rows[0][loop.start], rows[0][loop.stop]):
-        for row in rows:
+    for i in range(min(row[loop.start] for row in rows), max(row[loop.stop] for row in rows)):
+        open_rows = [row for row in rows if row[loop.start] <= i < row[loop.stop]]
+        for row in open_rows:
             row[f"{loop.name}.i"] = i
         for node in loop.body:
-            _node(graph, node, rows)
-        for row in rows:
+            _node(graph, node, open_rows)
+        for row in open_rows:
             row.update({f"{loop.name}.{c.name}": row[c.result] for c in loop.carries})
 
 
