@@ -105,7 +105,7 @@ def _of_sweep(experiment: Experiment, sweep: Sweep, choice: Choice) -> Iterator[
     for row in rows:
         for policy in choice.policies or sweep.policies or experiment.policies:
             if not policy.startswith(choice.without or ("\n",)):
-                for admission in _admissions(policy, experiment, choice):
+                for admission in _admissions(policy, sweep.admission or experiment.admission, choice):
                     resolution = choice.resolution or sweep.resolution
                     yield Task(experiment.name, sweep, row, policy, admission, seeds, requests, resolution)
 
@@ -116,7 +116,7 @@ def _chosen(rows: list[dict[str, Any]], choice: Choice) -> list[dict[str, Any]]:
     return [rows[k] for k in choice.rows if k < len(rows)] if choice.rows else rows
 
 
-def _admissions(policy: str, experiment: Experiment, choice: Choice) -> Sequence[str]:
+def _admissions(policy: str, usual: Sequence[str], choice: Choice) -> Sequence[str]:
     if policy in NO_ADMISSION or policy.startswith(OURS):
         return ("common",)
-    return (choice.admission,) if choice.admission else experiment.admission
+    return (choice.admission,) if choice.admission else usual

@@ -178,6 +178,7 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     resolution: Annotated[float, msgspec.Meta(gt=1, le=10)] = 1.03
     judge: Literal["all", "spikes"] = "all"  # which requests count
     policies: tuple[Text, ...] = ()  # instead of the experiment's
+    admission: tuple[Literal["own", "common"], ...] = ()  # instead of the experiment's
     seeds: Count | None = None  # the first so many of the experiment's
     requests: Count | None = None  # of a seed, instead of the scenario's
 
