@@ -16,6 +16,7 @@ from brickwork.compiler.plan import Plan
 from brickwork.control import actions, events
 from brickwork.control.machine import Control
 from brickwork.coordinator.links import ExecutorLink, LinkEvents, Listener
+from brickwork.coordinator.observed import Observer
 from brickwork.coordinator.runs import Progress, Result, Run
 from brickwork.coordinator.slots import Slots
 from brickwork.coordinator.values import output_of, output_types, pixels_of, put_array
@@ -69,6 +70,7 @@ class Coordinator:
         self._is_closed = False
         self._defect = ""  # why no request can ever run; "" while one can
         self.timeline = Timeline()
+        self.observer: Observer | None = None  # may be set at any time
         self.output_waits = 0  # results, so far, that found no room at first
 
     async def start(self) -> None:
@@ -146,7 +148,11 @@ class Coordinator:
     def _tell(self, event: events.Event) -> None:
         if self._is_closed:
             return
-        for action in self._control.handle(event, self._clock.now_s()):
+        now_s = self._clock.now_s()
+        orders = self._control.handle(event, now_s)
+        if self.observer is not None:
+            self.observer.told(event, orders, now_s)
+        for action in orders:
             try:
                 self._carry_out(action)
             except Exception as error:  # a defect; the orders that follow are as valid as before
@@ -198,6 +204,8 @@ class Coordinator:
     def _reported(self, executor: ExecutorId, report: messages.Report) -> None:
         self.timeline.extend(report.spans)
         ends = tuple(self._adopt(executor, end) for end in report.ends)
+        if self.observer is not None:
+            self.observer.reported(report, self._clock.now_s())
         self._tell(events.BatchReported(executor, report.batch, ends, report.is_last, report.compute_s))
 
     def _adopt(self, executor: ExecutorId, end: TaskEnd) -> TaskEnd:
