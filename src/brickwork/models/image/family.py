@@ -6,7 +6,7 @@
     start_from    moments -> latents at a step             latents.start
     enlarge       latents -> larger latents at a step      latents.enlarge
     inpaint_from  image, mask -> latents and what stays    latents.inpaint
-    controlnet    directory -> ControlNet                  none; its node stands in the loop
+    controlnet    directory -> ControlNet                  see `controlled.py`
     denoise       latents, text -> latents                 loop of control, predict, guide, sampler.step
     decode        latents -> image                         vae.decode, image.to_uint8
 
@@ -18,20 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.core.request import Scalar
 from brickwork.graph.types import FLOAT, INT, TEXT, Dim, Type
-from brickwork.models.diffusion import DiffusionFamily
 from brickwork.models.image.adapters import adapters_value
-from brickwork.models.image.controls import Control, ControlNet, Residual, as_controls
+from brickwork.models.image.controlled import ControlledFamily
 from brickwork.models.image.encoders import Conditioning
 from brickwork.models.image.images import Keep, Start, fitted_image, inpaint_nodes, is_from_picture
 from brickwork.models.image.sampling import fractional_start
-from brickwork.models.image.space import LatentSpace
 from brickwork.workflow.arguments import constrain, expect, expect_tensor
 from brickwork.workflow.family import operation
 from brickwork.workflow.lines import mistake
@@ -41,7 +37,7 @@ from brickwork.workflow.trace import Value, arithmetic, constant, emit
 MIN_STRENGTH = 0.01
 
 
-class ImageFamily(DiffusionFamily):
+class ImageFamily(ControlledFamily):
     """Operations of one directory of an image family. A family sets these and overrides the hooks."""
 
     predict_op: str
@@ -51,7 +47,6 @@ class ImageFamily(DiffusionFamily):
     first_step = staticmethod(fractional_start)
     is_told_guidance = False  # guidance is an input of the model; `true_guidance` moves away from the negative text
 
-    space: LatentSpace
     denoiser: ModelSpec
     in_channels: int  # of the denoiser: the latents', or more where it sees mask and masked image, too
 
@@ -85,28 +80,6 @@ class ImageFamily(DiffusionFamily):
 
     def predict_attrs(self) -> dict[str, Scalar]:
         return {}
-
-    def read_controlnet(self, root: Path) -> ControlNet:
-        raise ModelError(f"{root}: {type(self).__name__} takes no ControlNets.")
-
-    def residuals(self, net: ControlNet) -> tuple[Residual, ...]:
-        """What a ControlNet of this family gives at each step."""
-        raise NotImplementedError
-
-    def control_inputs(
-        self, net: ControlNet, picture: Value, rows: Value, before: int, seed: Value
-    ) -> dict[str, Value]:
-        """What a ControlNet gets beside the step: the picture, or what the family makes of it once.
-
-        before      ControlNets that stand before it; where a family draws from a generator, so many draws are over
-        seed        of that generator
-        """
-        return {"image": picture}
-
-    def residual_type(self, residual: Residual, dtype: str, rows: Value, latents: Value) -> Type:
-        """[rows, channels, h, w]; families of token models put channels last."""
-        sides = (_divided(axis, residual.over) for axis in latents.type.shape[2:])
-        return Type("residual", "", dtype, (Dim(rows.name), residual.channels, *sides))
 
     # ---------------------------------------------------------------------------------------------- the surface
 
@@ -250,29 +223,6 @@ class ImageFamily(DiffusionFamily):
         inputs = {"mask": mask, "seed": seed, "i": step, "steps": steps, "strength": strength}
         return inpaint_nodes(self, image, inputs, step, self._moments(image))
 
-    @operation
-    def controlnet(self, path: Any) -> Any:
-        """The ControlNet in a directory: call it with a picture, and perhaps a size, scale, and the part of the steps.
-
-        returns     use(image, size=None, scale=1.0, begin=0.0, end=1.0, seed=0) -> Control, for `denoise`
-        """
-        if not isinstance(path, str | Path):
-            raise mistake(f"controlnet: expected the path of a directory, got {path!r}")
-        net = self.read_controlnet(Path(path).expanduser().absolute())
-
-        def use(
-            image: Any, size: Any = None, *, scale: Any = 1.0, begin: Any = 0.0, end: Any = 1.0, seed: Any = 0
-        ) -> Control:
-            picture = self._image("controlnet", image, size)
-            numbers = {"scale": scale, "begin": begin, "end": end}
-            values = {name: expect(f"controlnet: {name}", given, FLOAT) for name, given in numbers.items()}
-            constrain("controlnet: scale", values["scale"], minimum=0.0, maximum=10.0)
-            for name in ("begin", "end"):
-                constrain(f"controlnet: {name}", values[name], minimum=0.0, maximum=1.0)
-            return Control(net, picture, self._seed("controlnet", seed), values)
-
-        return use
-
     # ------------------------------------------------------------------------------------------------ inner parts
 
     def _texts(self, text: Any, negative: Any, guidance: Value, rows: Value) -> dict[str, Value]:
@@ -319,33 +269,6 @@ class ImageFamily(DiffusionFamily):
         inputs |= {"i": i, "steps": steps}
         return emit("latents.blend", inputs, {"latents": latents.type}, attrs=self.sampler.attrs)
 
-    def _controls(self, given: Any, latents: Value, rows: Value) -> list[tuple[ControlNet, dict[str, Value]]]:
-        """Each ControlNet with its inputs that are the same at every step."""
-        found = []
-        for k, control in enumerate(as_controls(given)):
-            if not isinstance(control, Control):
-                raise mistake(f"denoise: controls: expected what a controlnet gave for a picture, got {control!r}")
-            wanted = tuple(self.space.multiplied(axis) for axis in latents.type.shape[2:])
-            if control.sides != wanted:
-                raise mistake(f"denoise: a control picture of {_shown(control.sides)} for latents of {_shown(wanted)}")
-            inputs = self.control_inputs(control.net, control.picture, rows, k, control.seed)
-            found.append((control.net, inputs | dict(control.strength)))
-        return found
-
-    def _control_nodes(
-        self,
-        controls: Iterable[tuple[ControlNet, Mapping[str, Value]]],
-        per_step: Mapping[str, Value],
-        rows: Value,
-        latents: Value,
-    ) -> dict[str, Value]:
-        ports: dict[str, Value] = {}
-        for k, (net, inputs) in enumerate(controls):
-            outputs = {r.port: self.residual_type(r, net.spec.dtype, rows, latents) for r in self.residuals(net)}
-            given = emit(net.op, {**per_step, **inputs}, outputs, model=net.spec, attrs=net.attrs)
-            ports |= {f"control{k}_{port}": value for port, value in given.items()}
-        return ports
-
     def _expect_text(self, label: str, given: Any) -> Conditioning:
         types = self.text_types()
         if not isinstance(given, Conditioning):
@@ -377,13 +300,5 @@ class ImageFamily(DiffusionFamily):
         return Type(space, self.space.vae.id, "float32", (rows, *latents.type.shape[1:]))
 
 
-def _divided(axis: int | Dim, over: int) -> int | Dim:
-    return Dim(axis.scalar, axis.times, axis.over * over) if isinstance(axis, Dim) else axis // over
-
-
 def _multiplied(axis: int | Dim, times: int) -> int | Dim:
     return Dim(axis.scalar, axis.times * times, axis.over) if isinstance(axis, Dim) else axis * times
-
-
-def _shown(sides: tuple[int | Dim, ...]) -> str:
-    return " x ".join(str(axis) if isinstance(axis, int) else axis.scalar for axis in sides) + " px"
