@@ -2,13 +2,8 @@
 
 A profile that was measured call by call on an idle machine is right about calls. What is served shares its processors
 with the coordinator and with other executors, finds caches cold, and pays for what stands between calls. So every
-second of a batch is charged to a call:
-
-    batch        |--open-[call]--[call]--deliver--|          compute_s, as the executor reports it
-    charged       2nd:          |-----|
-                  1st: |---------|     |----------|          and what stands around all of them
-
-What remains of the time from the order to the report are two hops. It decides nothing and changes nothing.
+second of a batch is charged to a call (see `observe.spans.charged_s`). What remains of the time from the order to the
+report are two hops. It decides nothing and changes nothing.
 """
 
 from collections import defaultdict
@@ -22,7 +17,7 @@ from brickwork.compiler.instance import ConcreteWork, resolve, task_work
 from brickwork.control.actions import Action, Dispatch
 from brickwork.control.events import Event, RequestArrived
 from brickwork.core.ids import BatchId, RequestId, TaskId
-from brickwork.observe.spans import Span
+from brickwork.observe.spans import Span, charged_s
 from brickwork.profile.table import CallProfile, Curve, DeviceProfile, Profile
 from brickwork.wire.messages import Report
 
@@ -146,9 +141,3 @@ def _noise(charges: Sequence[Charges], mean_s: Mapping[Call, float]) -> float:
     pairs = [(sum(taken_s for _, taken_s in batch), sum(mean_s[call] for call, _ in batch)) for batch in charges]
     squares = sum((taken_s - expected_s) ** 2 for taken_s, expected_s in pairs)
     return float((squares / sum(expected_s**2 for _, expected_s in pairs)) ** 0.5)
-
-
-def charged_s(calls: Sequence[Span], spent_s: float) -> list[float]:
-    """Seconds of each call, `spent_s` in all: from the end of the call before; the first gets the rest."""
-    later = [calls[k].end_s - calls[k - 1].end_s for k in range(1, len(calls))]
-    return [max(0.0, spent_s - sum(later)), *later]

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
@@ -23,6 +23,17 @@ class Span:
     step: int  # trip of the loop, -1 outside loops
     start_s: float
     end_s: float
+
+
+def charged_s(calls: Sequence[Span], spent_s: float) -> list[float]:
+    """Seconds of each call of a batch, `spent_s` in all: from the end of the call before; the first gets the rest.
+
+    batch        |--open-[call]--[call]--deliver--|
+    2nd                        |-------|
+    1st          |-------------|       |----------|
+    """
+    later = [calls[k].end_s - calls[k - 1].end_s for k in range(1, len(calls))]
+    return [max(0.0, spent_s - sum(later)), *later]
 
 
 class Timeline:

@@ -4,7 +4,8 @@ A *call* runs one piece of work (`f"{ModelSpec.profile}/{op}"`) once, at a concr
 The table holds a curve over rows for each (device, work, shape) that was measured. What was not measured is guessed,
 always in the same way, and the guess is corrected online (`profile.correction`):
 
-    rows between two points      straight line; beyond the last point, the last slope goes on
+    rows between two points      straight line; beyond the last point, the last slope goes on; before the first, the
+                                 first slope, but a row is never cheaper than there
     a shape not in the table     the entry for "any" shape; else the nearest shape, scaled by the number of elements
     a work not in the table      the entry of its model's class, "Class/op" for "Class-<digest of config>/op"
     a class not in the table     Defaults.call_s for a row, and a share of it for each further one
@@ -18,7 +19,7 @@ It knows neither plans nor executors; it only answers questions about single cal
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, inf, prod
 
 from brickwork.core.model import ModelSpec
@@ -38,13 +39,15 @@ class Curve:
     points: tuple[tuple[int, float], ...]
 
     def at(self, rows: int) -> float:
-        """Value at `rows` >= 1, on the straight line between the two nearest points."""
+        """Value at `rows` >= 1, on the straight line between the two nearest points; of fewer rows than the first
+        point's, their share of it at least."""
         points = self.points
         if len(points) == 1:
             return points[0][1] * rows / points[0][0]
         right = min(max(bisect_left(points, rows, key=lambda point: point[0]), 1), len(points) - 1)
         (rows_a, value_a), (rows_b, value_b) = points[right - 1], points[right]
-        return max(0.0, value_a + (value_b - value_a) * (rows - rows_a) / (rows_b - rows_a))
+        least = value_a * rows / rows_a if rows < rows_a else 0.0
+        return max(least, value_a + (value_b - value_a) * (rows - rows_a) / (rows_b - rows_a))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +157,25 @@ def _speedup(call: CallProfile | None, degree: int) -> float | None:
     return 1.0 if degree == 1 else call.speedups.get(degree) if call else None
 
 
+def of_classes(profile: Profile) -> Profile:
+    """The profile with each work named by its model's class alone, so that it is found for any model of the class.
+
+    Where several models of a class have figures for a shape, those of the first stay.
+    """
+
+    def named(device: DeviceProfile) -> DeviceProfile:
+        calls: dict[str, dict[str, CallProfile]] = {}
+        for key, shapes in device.calls.items():
+            calls[_of_class(key)] = {**shapes, **calls.get(_of_class(key), {})}
+        return replace(device, calls=calls)
+
+    return replace(profile, devices={name: named(device) for name, device in profile.devices.items()})
+
+
 def _of_class(key: str) -> str:
-    """The key of the same operation on any model of the class."""
+    """The key of the same operation on any model of the class; such a key itself stays."""
     model, _, op = key.partition("/")
-    return f"{model.rpartition('-')[0]}/{op}"
+    return f"{model.rpartition("-")[0] or model}/{op}"
 
 
 def elements(shape: str) -> int:

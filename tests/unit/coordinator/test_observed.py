@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from brickwork.control.actions import Dispatch
 from brickwork.control.events import RequestArrived
-from brickwork.coordinator.observed import Notes, charged_s, serving
+from brickwork.coordinator.observed import Notes, serving
 from brickwork.core.batch import TaskRun
 from brickwork.core.ids import BatchId, ExecutorId, TaskId
-from brickwork.observe.spans import Span
+from brickwork.observe.spans import Span, charged_s
 from brickwork.profile.table import DeviceProfile
 from brickwork.wire.messages import Report
 from support.plans import chain, request

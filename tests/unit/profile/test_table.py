@@ -11,7 +11,7 @@ from brickwork.control.batching import batch_limit
 from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
 from brickwork.profile.correction import ALPHA, LIMIT, Correction
-from brickwork.profile.table import CallProfile, Curve, Defaults, DeviceProfile, LinkProfile, Profile
+from brickwork.profile.table import CallProfile, Curve, Defaults, DeviceProfile, LinkProfile, Profile, of_classes
 
 CURVE = Curve(((1, 1.0), (2, 1.5), (4, 3.5)))
 
@@ -39,6 +39,17 @@ def test_rows_lie_on_straight_lines(rows: int, expected: float) -> None:
 def test_more_rows_never_take_less_when_the_points_rise(steps: list[float], rows: int) -> None:
     curve = Curve(tuple((2**k, sum(steps[: k + 1])) for k in range(len(steps))))
     assert 0.0 <= curve.at(rows) <= curve.at(rows + 1) + 1e-9
+
+
+def test_a_row_alone_takes_its_share_at_least_of_what_several_take() -> None:
+    assert Curve(((2, 2.0), (4, 10.0))).at(1) == 1.0
+    assert Curve(((2, 2.0), (4, 3.0))).at(1) == 1.5
+
+
+def test_works_named_by_class_are_found_for_any_model_of_it() -> None:
+    named = of_classes(table())
+    assert named.call_s("cpu", "Dit-bbbb/predict", "16x8x8", 1) == 1.0
+    assert named.call_s("cpu", "Vae-cccc/decode", "16x8x8", 1) == 8.0
 
 
 def test_a_missing_shape_scales_the_nearest() -> None:
