@@ -175,7 +175,7 @@ def of_classes(profile: Profile) -> Profile:
 def _of_class(key: str) -> str:
     """The key of the same operation on any model of the class; such a key itself stays."""
     model, _, op = key.partition("/")
-    return f"{model.rpartition("-")[0] or model}/{op}"
+    return f"{model.rpartition('-')[0] or model}/{op}"
 
 
 def elements(shape: str) -> int:

@@ -1,4 +1,4 @@
-"""Goal: a measured profile says how long calls take, whatever a workflow begins with, and what they need beside weights.
+"""Goal: a measured profile says how long calls take, whatever a workflow begins with, and what memory they need.
 
 Method: the starter, measured in this process for one and four requests; its decoder's maps have known sizes.
 """
