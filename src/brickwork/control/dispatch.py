@@ -78,7 +78,8 @@ def _place(turn: Turn, group: Group) -> None:
         return ready.park(group, Park(chosen.executor, chosen.run_s, turn.now_s + max(MIN_LOOK_S, loading_s)))
     slack = slack_s(turn, head)
     is_late = slack is not None and chosen.finish_s > slack
-    asked = press(turn, group, chosen.finish_s, nobody_idle=False) if is_late else None
+    waits = not chosen.is_idle or chosen.wait_s + chosen.load_s > 0.0
+    asked = press(turn, group, chosen.finish_s, nobody_idle=False) if is_late or waits else None
     if asked is not None:
         ready.park(group, Park(asked, chosen.run_s, turn.now_s + PRESS_RECHECK_S))
     elif chosen.is_idle:

@@ -1,9 +1,10 @@
 """Takes devices back at step boundaries for tasks that wait, and gives idle ones to batches that run.
 
-A group of ready tasks *presses* when no idle executor would serve it in time. First a batch that is spread over
-several devices gives them back, if it can afford that; then a batch with laxity yields to a task that would be late, or
-that is short (`preemption.py`). One batch yields for every batch of the group, so a burst is answered at once and not
-one by one. A device that is handed back goes to the group for which it was.
+A group of ready tasks *presses* when no idle executor would serve it in time, or at once. First a batch that is spread
+over several devices gives them back, if it can afford that; then a batch with laxity yields to a task that would be
+late, or that is short (`preemption.py`); if it is spread, any of its devices may be the one that is wanted. One batch
+yields for every batch of the group, so a burst is answered at once and not one by one. A device that is handed back
+goes to the group for which it was.
 
 When nothing waits and devices are idle, the running batch with least laxity may be spread wider; it yields too, and is
 dispatched again with more devices. Few batches are looked at, found by indexes; nothing is done twice for one task.
@@ -80,8 +81,10 @@ def _wide(turn: Turn) -> BatchRecord | None:
 def _victim(turn: Turn, task: TaskRecord, finish_s: float) -> BatchRecord | None:
     """The batch that yields to a task that would be late, or that is short."""
     state, slack = turn.state, slack_s(turn, task)
-    ids = [key[1] for model in task.needs.heaviest[:1] for key in state.models[model].lax_holders.first(MAX_LOOKED_AT)]
-    ids += [key[1] for key in state.busy_by_laxity.first(MAX_LOOKED_AT)]
+    ids = [key[1] for key in state.busy_by_laxity.first(MAX_LOOKED_AT)]
+    for model in task.needs.heaviest[:1]:
+        ids += [key[1] for key in state.models[model].lax_holders.first(MAX_LOOKED_AT)]
+        ids += [key[1] for key in state.models[model].busy_holders.first(MAX_LOOKED_AT)]
     victims = [_as_victim(turn, task, state.executors[executor]) for executor in dict.fromkeys(ids)]
     chosen = turn.policies.preempt(UrgentView(slack, finish_s, [victim for victim in victims if victim]))
     if chosen is None:
@@ -92,9 +95,12 @@ def _victim(turn: Turn, task: TaskRecord, finish_s: float) -> BatchRecord | None
 
 
 def _as_victim(turn: Turn, task: TaskRecord, executor: ExecutorRecord) -> Victim | None:
-    """What it would mean if the batch of `executor` yielded to `task`; None when the task does not fit there."""
-    assert executor.batch is not None and executor.laxity_s is not None
+    """What it would mean if the batch of `executor` yielded to `task`; None when it cannot, or that does not fit."""
+    assert executor.batch is not None
     batch, estimate, device = turn.state.batches[executor.batch], turn.estimate, executor.device
+    laxity_s = turn.state.executors[batch.executor].laxity_s
+    if laxity_s is None:
+        return None
     need = need_bytes(turn, task, device) - executor.activation_bytes
     leaving = unloads(turn, task, executor, need) if need_bytes(turn, task, device) <= executor.memory_bytes else None
     if leaving is None or batch.pace is None:
@@ -105,4 +111,4 @@ def _as_victim(turn: Turn, task: TaskRecord, executor: ExecutorRecord) -> Victim
     reload_s = sum(estimate.load_s(device, model) for model in again)
     run_s = load_s + estimate.equal_batch_s(device, task.works, 1)
     step_s = batch.pace.step_s(max(1, len(batch.pace.left)))
-    return Victim(executor.id, executor.laxity_s, run_s + reload_s, step_s + run_s)
+    return Victim(executor.id, laxity_s, run_s + reload_s, step_s + run_s)

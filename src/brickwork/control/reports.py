@@ -9,7 +9,7 @@ from brickwork.control import rosters
 from brickwork.control.events import BatchReported, ExecutorLost, ExecutorWaiting
 from brickwork.control.lifecycle import move
 from brickwork.control.memory import need_bytes
-from brickwork.control.records import BatchRecord, TaskRecord
+from brickwork.control.records import BatchRecord, ExecutorRecord, GroupKey, TaskRecord
 from brickwork.control.requests import enable, give_up, settle
 from brickwork.control.retry import BadEnd, GiveUp
 from brickwork.control.tasks import TaskState, Trigger
@@ -185,4 +185,17 @@ def _free(turn: Turn, batch: BatchRecord) -> None:
         turn.state.ready.unpark_for(executor.id, executor.replicas)
     turn.has_freed = True
     if batch.yields_to is not None and batch.yields_to != batch.group:
-        turn.handed.append((batch.executor, batch.yields_to))
+        turn.handed.append((_lacks_least(turn, crew, batch.yields_to), batch.yields_to))
+
+
+def _lacks_least(turn: Turn, crew: list[ExecutorRecord], key: GroupKey) -> ExecutorId:
+    """Of the executors of a batch that has yielded the one that the group needs; the leader, if it is all the same."""
+    group = turn.state.ready.groups.get(key)
+    if group is None:
+        return crew[0].id
+    head = turn.state.ready.head(group)
+
+    def lacking(executor: ExecutorRecord) -> int:
+        return sum(model.weight_bytes for model in head.needs.models if model.id not in executor.replicas)
+
+    return min(crew, key=lacking).id

@@ -3,6 +3,7 @@
 from brickwork.control.actions import Accept, Finish, Stop
 from brickwork.control.admission import Admitted, Refused
 from brickwork.control.events import CancelRequested, RequestArrived
+from brickwork.control.fetch import fetch
 from brickwork.control.forecast import is_outdated, judge, learn_wait
 from brickwork.control.instances import instantiate
 from brickwork.control.lateness import watch
@@ -63,6 +64,7 @@ def _accept(turn: Turn, event: RequestArrived, request: RequestRecord, verdict: 
     turn.order(accept, request.id)
     turn.release(own(request, event.tensors), request.id, "no task reads it")
     enable(turn, [task for task in request.tasks.values() if task.missing == 0])
+    fetch(turn, request)
     watch(turn, request)
     settle(turn, request)
 

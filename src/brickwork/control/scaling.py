@@ -15,7 +15,7 @@ from brickwork.control.popularity import Popularity
 from brickwork.control.records import ExecutorRecord, RequestRecord
 from brickwork.control.turn import Turn
 from brickwork.control.worth import worth
-from brickwork.core.ids import ModelId
+from brickwork.core.ids import ModelId, RequestId
 from brickwork.core.model import ModelSpec
 
 EVERY_S = 1.0
@@ -35,12 +35,24 @@ MIN_SLACK_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """An executor for a model that is loaded ahead, and what it costs there."""
 
     executor: ExecutorRecord
+    model: ModelSpec
     leaving: tuple[ModelId, ...]
     lost: float  # requests per second that would be lost without what leaves
+
+    def load(self, turn: Turn, reason: str, *about: RequestId) -> None:
+        """Order it. Who waits for the model is told when it is loaded."""
+        executor, cause = self.executor, turn.why(reason)
+        for other in self.leaving:
+            turn.order(Unload(executor.id, other, cause), *about)
+            turn.state.remove_replica(executor, other)
+        load_s = turn.estimate.load_s(executor.device, self.model)
+        executor.loading_until_s = max(executor.loading_until_s, turn.now_s) + load_s
+        turn.order(Load(executor.id, self.model, cause), *about)
+        turn.state.add_replica(executor, self.model, turn.now_s)
 
 
 def note(turn: Turn, request: RequestRecord) -> None:
@@ -80,36 +92,35 @@ def scale(turn: Turn) -> None:
 
 def _add_replica(turn: Turn, model: ModelSpec) -> bool:
     """Load the model where least is lost for it, if it is worth that. False when there is no such place."""
-    state, replicas = turn.state, turn.state.replicas(model.id)
-    idle = (state.executors[executor_id] for _, executor_id in state.idle_by_free.first(MAX_LOOKED_AT))
-    places = [place for executor in idle if (place := _place(turn, executor, model))]
-    best = min(places, key=lambda place: place.lost, default=None)
+    replicas = turn.state.replicas(model.id)
+    best = least_lost(turn, model)
     if best is None or worth(turn, model.id, replicas + 1) < MIN_GAIN * best.lost:
         return False
-    executor, cause = best.executor, turn.why(f"replica {replicas + 1} is worth the room")
-    for other in best.leaving:
-        turn.order(Unload(executor.id, other, cause))
-        state.remove_replica(executor, other)
-    load_s = turn.estimate.load_s(executor.device, model)
-    executor.loading_until_s = max(executor.loading_until_s, turn.now_s) + load_s
-    turn.order(Load(executor.id, model, cause))
-    state.add_replica(executor, model, turn.now_s)  # who waits for the model is told when it is loaded
+    best.load(turn, f"replica {replicas + 1} is worth the room")
     return True
 
 
-def _place(turn: Turn, executor: ExecutorRecord, model: ModelSpec) -> _Place | None:
+def least_lost(turn: Turn, model: ModelSpec) -> "Place | None":
+    """The idle executor on which least is lost for one more replica; None when no place is free for it."""
+    state = turn.state
+    idle = (state.executors[executor_id] for _, executor_id in state.idle_by_free.first(MAX_LOOKED_AT))
+    places = [place for executor in idle if (place := _place(turn, executor, model))]
+    return min(places, key=lambda place: place.lost, default=None)
+
+
+def _place(turn: Turn, executor: ExecutorRecord, model: ModelSpec) -> Place | None:
     """The executor as a place for one more replica; None when it has one, has no room, or loads something already."""
     is_loading = executor.loading_until_s > turn.now_s
     if model.id in executor.replicas or model.weight_bytes > executor.memory_bytes or is_loading:
         return None
     missing_bytes = model.weight_bytes - executor.free_bytes
     if missing_bytes <= 0:
-        return _Place(executor, (), 0.0)
+        return Place(executor, model, (), 0.0)
     spare = [resident for resident in residents(turn, executor, ()) if resident.needed_s is None]
     leaving = turn.policies.unload(spare, missing_bytes)
     if leaving is None:
         return None
-    return _Place(executor, leaving, sum(resident.worth for resident in spare if resident.model in leaving))
+    return Place(executor, model, leaving, sum(resident.worth for resident in spare if resident.model in leaving))
 
 
 def _retire(turn: Turn, popularity: Popularity) -> None:
