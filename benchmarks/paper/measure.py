@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import structs
+from recovery import recovery
 from tasks import Task
 
 from brickwork.core.errors import BrickworkError
 from brickwork.sim.points import Point, evaluate, streams_of
 from brickwork.sim.run import profile_of
-from brickwork.sim.scenario import Scenario, varied
+from brickwork.sim.scenario import Messages, Scenario, varied
 from brickwork.sim.search import capacity_per_s, largest, with_devices
 
 FIELDS = {"rate": "arrivals.rate_per_s", "height": "arrivals.height", "cv": "arrivals.cv"}
@@ -106,7 +107,9 @@ def _points(task: Task, traces: Path) -> dict[str, Any]:
     """The values of a sweep as requests per second; none: the file as it is."""
     given = task.scenario
     if not task.sweep.values:
-        return _verdict(_judge(task, given, traces, stops=False))
+        point = _judge(task, given, traces, stops=False)
+        at_s = [fault.at_s for fault in given.faults if not isinstance(fault, Messages)]
+        return _verdict(point) | (recovery(point, at_s[0]) if at_s else {})
     found = {}
     for value in task.sweep.values:
         found[str(value)] = _verdict(_judge(task, varied(given, {FIELDS["rate"]: value}), traces, stops=False))

@@ -29,8 +29,9 @@ TRACES = PAPER.parents[2] / "shared" / "traces"
         ("e5", "video-480p", "brickwork,B4-8"),
         ("e6", "sizes-uniform", ""),
         ("e7", "", ""),
+        ("ablation", "s-g", "brickwork,brickwork:fifo"),
     ],
-    ids=["e1", "e1-searched", "e2", "e3", "e4", "e5", "e6", "e7"],
+    ids=["e1", "e1-searched", "e2", "e3", "e4", "e5", "e6", "e7", "ablation"],
 )
 def test_an_experiment_runs(name: str, only: str, policies: str) -> None:
     chosen = [tuple(text.split(",")) if text else () for text in (only, policies)]

@@ -126,7 +126,9 @@ Baseline = Callable[[Load, int, bool, bool], tuple[Verdict, dict[str, Any]]]
 def _of_split(split: Callable[[Load, int, bool], Split]) -> Baseline:
     def run(load: Load, devices: int, admits: bool, stops: bool) -> tuple[Verdict, dict[str, Any]]:
         found = split(load, devices, admits)
-        return found.verdict, {"split": [[list(names), count] for names, count in found.groups]}
+        offered = max(1, sum(map(len, load.seeds)))
+        groups = [[list(names), count] for names, count in found.groups]
+        return found.verdict, {"split": groups, "loads_per_request": found.loads / offered}
 
     return run
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 from brickwork.compiler.plan import Plan
@@ -63,7 +64,21 @@ def profile_of(given: Scenario, folder: Path = Path()) -> Profile:
         if devices.device not in profile.devices:
             known = ", ".join(profile.devices)
             raise ScenarioError(f"fleet: profile {given.profile} knows no device {devices.device!r}, but: {known}.")
-    return profile
+    return profile if given.load_scale == 1.0 else _with_loads(profile, given.load_scale)
+
+
+def _with_loads(profile: Profile, scale: float) -> Profile:
+    """The profile with loads that take `scale` times as long."""
+    devices = {
+        name: replace(
+            device,
+            load_base_s=device.load_base_s * scale,
+            load_bytes_per_s=device.load_bytes_per_s / scale,
+            loads_s={model: seconds * scale for model, seconds in device.loads_s.items()},
+        )
+        for name, device in profile.devices.items()
+    }
+    return replace(profile, devices=devices)
 
 
 def simulate(
@@ -110,7 +125,9 @@ def _arrivals(given: Scenario, profile: Profile, stream: Sequence[Draw]) -> Iter
         key = (id(draw.part), draw.workflow)
         if key not in known:
             what = recipe_of(draw.part, draw.workflow)
-            slo = SLO(cost(draw.part, draw.workflow, profile, device, given.slo_scale).slo_s)
+            deadline_s = cost(draw.part, draw.workflow, profile, device, given.slo_scale).slo_s
+            least = ceil(given.least_steps * what.steps)
+            slo = SLO(deadline_s, degrade=(("steps", least),) if least < what.steps else ())
             known[key] = (plan(what), slo, values(what))
         made, slo, given_values = known[key]
         request = Request(RequestId(f"r-{number}"), made.workflow, given_values, slo)

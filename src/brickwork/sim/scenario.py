@@ -159,8 +159,10 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     requests: Count | None = None  # the first so many arrivals; None: 3000, or all within `seconds` where that is given
     seconds: Positive | None = None  # arrivals up to this time
     slo_scale: Positive = 2.0
+    least_steps: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0  # share of its steps that a request may be lowered to
     policy: Text = "brickwork"
     seeds: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=1000)] = (1,)
+    load_scale: Positive = 1.0  # loads of models take so many times what the profile says
     noise: Share = 0.0  # relative deviation of batch and load times
     link_s: Share = 0.0002  # one way between coordinator and executor
     faults: tuple[Fault, ...] = ()

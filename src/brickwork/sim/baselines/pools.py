@@ -5,7 +5,7 @@ it first, which is what one FIFO queue before equal servers does. Under common a
 misses its deadline; the finish is exact, as service times are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
 from brickwork.sim.baselines.costs import GIB, MONOLITH_GIB, Cost, Job
@@ -33,11 +33,20 @@ def resident_pool(jobs: Sequence[Job], costs: Sequence[Cost], servers: int, admi
     return ends
 
 
-def swapping_pool(jobs: Sequence[Job], costs: Sequence[Cost], servers: int, admits: bool) -> list[float | None]:
+def swapping_pool(
+    jobs: Sequence[Job],
+    costs: Sequence[Cost],
+    servers: int,
+    admits: bool,
+    loaded: Callable[[], None] = lambda: None,
+) -> list[float | None]:
     """FIFO over servers any of which serves any workflow: a pipeline that is not there is loaded whole, from the host's
     memory, and pushes out the least recently used ones. Servers begin with pipelines in turn, as a fleet that has run
     before does. Where admission would refuse a request only because its pipeline has to be loaded, the load is done all
-    the same if the server would otherwise be idle; else a pipeline that is nowhere would be refused for ever."""
+    the same if the server would otherwise be idle; else a pipeline that is nowhere would be refused for ever.
+
+    loaded     called for every load
+    """
     free = [0.0] * servers
     resident = warm(jobs, costs, servers)
     fitting: dict[tuple[int, ...], bool] = {}
@@ -55,6 +64,8 @@ def swapping_pool(jobs: Sequence[Job], costs: Sequence[Cost], servers: int, admi
         else:
             free[best] = end_s
             ends.append(end_s)
+        if job.kind not in resident[best]:
+            loaded()
         hold(resident[best], job.kind, costs, fitting)
     return ends
 

@@ -9,6 +9,7 @@ depends on its devices only: a table by group and number of devices, and then th
 exactly. Of several splits that hold, or do not, the one with the best verdict is taken.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from brickwork.load.report import MIN_WORKFLOW_ATTAINMENT, MIN_WORKFLOW_REQUESTS
@@ -27,12 +28,16 @@ class Split:
 
     groups: tuple[tuple[tuple[str, ...], int], ...]  # (workflows, devices)
     verdict: Verdict
+    loads: int  # of whole pipelines, after the start
 
 
 Row = tuple[float, tuple[tuple[Group, int], ...]]
 """A way to use some devices: (value, groups with their devices)."""
 
 NONE: Row = (float("-inf"), ())
+
+MANY = 7
+"""Families up to which every grouping is tried: 877 of them."""
 
 FLOOR = 1e6
 """What a workflow below its floor costs in a search: more than all requests together can be worth."""
@@ -54,10 +59,13 @@ class _Tables:
             self._jobs[group] = [[job for job in jobs if job.kind in group] for jobs in self.load.seeds]
         return self._jobs[group]
 
-    def finishes(self, group: Group, devices: int) -> list[list[float | None]]:
+    def finishes(
+        self, group: Group, devices: int, loaded: Callable[[], None] = lambda: None
+    ) -> list[list[float | None]]:
         costs = self.load.costs
-        pool = resident_pool if fits_together([costs[kind] for kind in group]) else swapping_pool
-        return [pool(jobs, costs, devices, self.admits) for jobs in self.jobs(group)]
+        if fits_together([costs[kind] for kind in group]):
+            return [resident_pool(jobs, costs, devices, self.admits) for jobs in self.jobs(group)]
+        return [swapping_pool(jobs, costs, devices, self.admits, loaded) for jobs in self.jobs(group)]
 
     def rows(self, group: Group) -> list[Row]:
         """The group alone on 0, 1 ... devices; ends where more devices would meet no more."""
@@ -93,10 +101,14 @@ class _Tables:
 def split_b0(load: Load, devices: int, admits: bool) -> Split:
     """A group for each workflow. With fewer devices than workflows, neighbours in the list share a group and swap."""
     tables = _Tables(load, admits, devices)
-    kinds = list(range(len(load.costs)))
+    return _judged(_each_alone(tables, devices), tables)
+
+
+def _each_alone(tables: _Tables, devices: int) -> Row:
+    kinds = list(range(len(tables.load.costs)))
     size = -(-len(kinds) // devices)
     groups = [frozenset(kinds[k : k + size]) for k in range(0, len(kinds), size)]
-    return _judged(_together([tables.rows(group) for group in groups], devices), tables)
+    return _together([tables.rows(group) for group in groups], devices)
 
 
 def split_b1(load: Load, devices: int, admits: bool) -> Split:
@@ -106,26 +118,50 @@ def split_b1(load: Load, devices: int, admits: bool) -> Split:
 
 
 def split_b2(load: Load, devices: int, admits: bool) -> Split:
-    """The best grouping: families together in every way; one that stays alone is itself split in every way."""
+    """The best grouping: families together in every way; one that stays alone is itself split in every way. With more
+    than MANY families those with most work are alone and the others together, or all as in B0."""
     tables = _Tables(load, admits, devices)
-    families: dict[str, list[int]] = {}
-    for kind, cost in enumerate(load.costs):
-        families.setdefault(max(cost.models, key=lambda model: model[1])[0], []).append(kind)
+    families = _families(load)
     alone = {
         name: _best_rows(
             [_together_rows([tables.rows(frozenset(part)) for part in split], devices) for split in groupings(kinds)]
         )
         for name, kinds in families.items()
+        if len(families) <= MANY
     }
     best = NONE
-    for partition in groupings(list(families)):
+    for partition in groupings(list(families)) if len(families) <= MANY else _coarse(list(families)):
         if len(partition) <= devices:
             rows = [
-                alone[names[0]] if len(names) == 1 else tables.rows(frozenset(k for n in names for k in families[n]))
+                alone[names[0]] if names[0] in alone and len(names) == 1 else tables.rows(_kinds(names, families))
                 for names in partition
             ]
             best = max(best, _together(rows, devices), key=lambda row: row[0])
+    if len(families) > MANY:
+        best = max(best, _each_alone(tables, devices), key=lambda row: row[0])
     return _judged(best, tables)
+
+
+def _families(load: Load) -> dict[str, list[int]]:
+    """Kinds by base model, the one with most work first."""
+    work = [0.0] * len(load.costs)
+    for jobs in load.seeds:
+        for job in jobs:
+            work[job.kind] += load.costs[job.kind].solo_s
+    families: dict[str, list[int]] = {}
+    for kind, cost in enumerate(load.costs):
+        families.setdefault(max(cost.models, key=lambda model: model[1])[0], []).append(kind)
+    return dict(sorted(families.items(), key=lambda item: -sum(work[kind] for kind in item[1])))
+
+
+def _kinds(names: list[str], families: dict[str, list[int]]) -> Group:
+    return frozenset(kind for name in names for kind in families[name])
+
+
+def _coarse(names: list[str]) -> Iterator[list[list[str]]]:
+    """Groupings of many families: some of those with most work alone, all others together."""
+    for alone in (0, 1, 2, 3, 5, 8):
+        yield [*([name] for name in names[:alone]), names[alone:]]
 
 
 def _together_rows(parts: list[list[Row]], devices: int) -> list[Row]:
@@ -157,10 +193,12 @@ def _best_rows(choices: list[list[Row]]) -> list[Row]:
 def _judged(split: Row, tables: _Tables) -> Split:
     load = tables.load
     ends: list[list[float | None]] = [[None] * len(jobs) for jobs in load.seeds]
+    loads: list[None] = []
     for group, devices in split[1]:
-        for jobs, seed_ends, own in zip(load.seeds, ends, tables.finishes(group, devices), strict=True):
+        finishes = tables.finishes(group, devices, lambda: loads.append(None))
+        for jobs, seed_ends, own in zip(load.seeds, ends, finishes, strict=True):
             numbers = [number for number, job in enumerate(jobs) if job.kind in group]
             for number, end_s in zip(numbers, own, strict=True):
                 seed_ends[number] = end_s
     named = tuple((tuple(load.costs[kind].name for kind in sorted(group)), count) for group, count in split[1])
-    return Split(named, verdict(load, ends))
+    return Split(named, verdict(load, ends), len(loads))
