@@ -123,9 +123,9 @@ Baseline = Callable[[Load, int, bool, bool], tuple[Verdict, dict[str, Any]]]
 """(load, devices, admits, stops) -> verdict and what was chosen. Those that are quick run to the end all the same."""
 
 
-def _of_split(split: Callable[[Load, int, bool], Split]) -> Baseline:
+def _of_split(split: Callable[[Load, int, bool, bool], Split]) -> Baseline:
     def run(load: Load, devices: int, admits: bool, stops: bool) -> tuple[Verdict, dict[str, Any]]:
-        found = split(load, devices, admits)
+        found = split(load, devices, admits, stops)
         offered = max(1, sum(map(len, load.seeds)))
         groups = [[list(names), count] for names, count in found.groups]
         return found.verdict, {"split": groups, "loads_per_request": found.loads / offered}

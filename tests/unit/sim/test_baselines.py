@@ -236,7 +236,7 @@ class TestStoppingEarly:
             slack.seed_over(row_finishes)
         assert slack.is_spent is not verdict(offered, finishes).holds
 
-    @pytest.mark.parametrize("policy", ["B5", "B5r", "B5p", "ideal", "ideal2", OURS])
+    @pytest.mark.parametrize("policy", ["B0", "B2", "B5", "B5r", "B5p", "ideal", "ideal2", OURS])
     def test_points_that_hold_are_the_same_and_those_that_do_not_do_not(self, policy: str) -> None:
         outcomes = set()
         for rate in (0.1, 2.5) if policy == OURS else (0.1, 0.5, 0.9, 2.5):

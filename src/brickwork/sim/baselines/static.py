@@ -11,12 +11,13 @@ exactly. Of several splits that hold, or do not, the one with the best verdict i
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import ceil
 
 from brickwork.load.report import MIN_WORKFLOW_ATTAINMENT, MIN_WORKFLOW_REQUESTS
 from brickwork.sim.baselines.clusters import groupings
 from brickwork.sim.baselines.costs import Job, Load
 from brickwork.sim.baselines.pools import fits_together, resident_pool, swapping_pool
-from brickwork.sim.baselines.verdict import Verdict, verdict
+from brickwork.sim.baselines.verdict import Verdict, offered, verdict
 
 Group = frozenset[int]
 """Kinds of jobs that are served together."""
@@ -45,13 +46,24 @@ FLOOR = 1e6
 
 @dataclass
 class _Tables:
-    """What each group attains with each number of devices, worked out when asked for."""
+    """What each group attains with each number of devices, worked out when asked for.
+
+    stops    leave out what no split that holds can contain, by work alone: fewer devices for a group than 80 % of each
+             workflow take, or so many that the others would have fewer
+    """
 
     load: Load
     admits: bool
     devices: int
+    stops: bool
     _jobs: dict[Group, list[list[Job]]] = field(default_factory=dict)
+    _offered: list[int] = field(init=False)  # judged jobs by kind
+    _seconds: float = field(init=False)  # of each device, over all seeds, from the first arrival to the last deadline
     _rows: dict[Group, list[Row]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._offered = offered(self.load)
+        self._seconds = sum(max(job.due_s for job in jobs) - jobs[0].at_s for jobs in self.load.seeds if jobs)
 
     def jobs(self, group: Group) -> list[list[Job]]:
         """The group's jobs by seed."""
@@ -75,7 +87,12 @@ class _Tables:
                 [counts for job, counts in zip(jobs, seed, strict=True) if job.kind in group]
                 for jobs, seed in zip(self.load.seeds, self.load.judged, strict=True)
             ]
+            others = frozenset(range(len(self.load.costs))) - group
+            low, high = self.least(group), self.devices - self.least(others)
             for devices in range(1, self.devices + 1):
+                if self.stops and not low <= devices <= high:
+                    rows.append(NONE)
+                    continue
                 value, is_full = self._value(group, devices, judged)
                 rows.append((value, ((group, devices),)))
                 if is_full:
@@ -83,24 +100,33 @@ class _Tables:
             self._rows[group] = rows
         return self._rows[group]
 
+    def least(self, group: Group) -> int:
+        """Devices below which the group's floors cannot be met, since there is no time for the work."""
+        floors_s = sum(
+            MIN_WORKFLOW_ATTAINMENT * self._offered[kind] * self.load.costs[kind].solo_s
+            for kind in group
+            if self._offered[kind] >= MIN_WORKFLOW_REQUESTS
+        )
+        return max(1, ceil(floors_s / self._seconds - 1e-9)) if group else 0
+
     def _value(self, group: Group, devices: int, judged: list[list[bool]]) -> tuple[float, bool]:
         """Requests met in time, less FLOOR for every workflow below its floor; and whether all were met."""
-        met, offered = dict.fromkeys(group, 0), dict.fromkeys(group, 0)
+        met, counts = dict.fromkeys(group, 0), dict.fromkeys(group, 0)
         for jobs, seed, ends in zip(self.jobs(group), judged, self.finishes(group, devices), strict=True):
-            for job, counts, end_s in zip(jobs, seed, ends, strict=True):
-                if counts:
-                    offered[job.kind] += 1
+            for job, is_judged, end_s in zip(jobs, seed, ends, strict=True):
+                if is_judged:
+                    counts[job.kind] += 1
                     met[job.kind] += end_s is not None and end_s <= job.due_s
         below = sum(
-            offered[kind] >= MIN_WORKFLOW_REQUESTS and met[kind] < MIN_WORKFLOW_ATTAINMENT * offered[kind]
+            counts[kind] >= MIN_WORKFLOW_REQUESTS and met[kind] < MIN_WORKFLOW_ATTAINMENT * counts[kind]
             for kind in group
         )
-        return sum(met.values()) - FLOOR * below, met == offered
+        return sum(met.values()) - FLOOR * below, met == counts
 
 
-def split_b0(load: Load, devices: int, admits: bool) -> Split:
+def split_b0(load: Load, devices: int, admits: bool, stops: bool = False) -> Split:
     """A group for each workflow. With fewer devices than workflows, neighbours in the list share a group and swap."""
-    tables = _Tables(load, admits, devices)
+    tables = _Tables(load, admits, devices, stops)
     return _judged(_each_alone(tables, devices), tables)
 
 
@@ -111,16 +137,16 @@ def _each_alone(tables: _Tables, devices: int) -> Row:
     return _together([tables.rows(group) for group in groups], devices)
 
 
-def split_b1(load: Load, devices: int, admits: bool) -> Split:
+def split_b1(load: Load, devices: int, admits: bool, stops: bool = False) -> Split:
     """One group of everything."""
     group = frozenset(range(len(load.costs)))
-    return _judged((0.0, ((group, devices),)), _Tables(load, admits, devices))
+    return _judged((0.0, ((group, devices),)), _Tables(load, admits, devices, stops))
 
 
-def split_b2(load: Load, devices: int, admits: bool) -> Split:
+def split_b2(load: Load, devices: int, admits: bool, stops: bool = False) -> Split:
     """The best grouping: families together in every way; one that stays alone is itself split in every way. With more
     than MANY families those with most work are alone and the others together, or all as in B0."""
-    tables = _Tables(load, admits, devices)
+    tables = _Tables(load, admits, devices, stops)
     families = _families(load)
     alone = {
         name: _best_rows(
