@@ -4,17 +4,16 @@ Orders to one executor are carried out as if in that order, so `Unload, Load, Di
 Models are loaded and unloaded beside a batch that does not need them.
 """
 
-from dataclasses import dataclass
-
 from brickwork.compiler.plan import Program
 from brickwork.core.batch import WHOLE, Layout, TaskRun
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId, TaskId
 from brickwork.core.model import ModelSpec
+from brickwork.core.record import record
 from brickwork.core.request import Outcome, Scalar
 from brickwork.core.tensor import TensorHandle
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Accept:
     """The request was admitted."""
 
@@ -24,7 +23,7 @@ class Accept:
     lowered: tuple[tuple[str, Scalar], ...] = ()  # inputs that were lowered rather than refuse, with their values
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Dispatch:
     """Run these tasks together. All have the same program and the same concrete shapes.
 
@@ -42,7 +41,7 @@ class Dispatch:
     helpers: tuple[ExecutorId, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Assist:
     """Help `leader` with its batch once the orders before this one are carried out, until the batch ends or the leader
     is lost. Helpers report nothing."""
@@ -53,7 +52,7 @@ class Assist:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Join:
     """Let these tasks take part in a running batch from its next step boundary on.
 
@@ -67,7 +66,7 @@ class Join:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Yield:
     """Leave the loop at the next step boundary and hand the device back.
 
@@ -81,21 +80,21 @@ class Yield:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Load:
     executor: ExecutorId
     model: ModelSpec
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unload:
     executor: ExecutorId
     model: ModelId
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Stop:
     """Give up one task of a running batch at the next step boundary; it ends as "stopped"."""
 
@@ -105,7 +104,7 @@ class Stop:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Release:
     """Nobody needs these tensors any more."""
 
@@ -113,7 +112,7 @@ class Release:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Finish:
     """The request ended. The driver owns the results' handles from here on."""
 

@@ -18,8 +18,9 @@ promised late, so that those who were promised find room whatever the prediction
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
+
+from brickwork.core.record import record
 
 MAX_QUEUED_REQUESTS = 10_000
 """Requests accepted and not finished, at most. A request costs control some 5 kB and an executor at least a
@@ -42,7 +43,7 @@ STALE_S = 10.0
 while all are refused nothing runs, and it would never be known that devices are fast again."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Company:
     """What becomes of a request when it and those before it run in batches of one size."""
 
@@ -50,7 +51,7 @@ class Company:
     pace: float  # device seconds of the queue then, over those in the batches that cost least
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Later:
     """Promised work that ranks after a request."""
 
@@ -58,7 +59,7 @@ class Later:
     ahead_s: float  # device seconds of accepted and promised work before it
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Arrival:
     """What admission sees of a request and the system."""
 
@@ -84,13 +85,13 @@ class Arrival:
     devices: int = 1  # that it needs at once to be in time
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Admitted:
     predicted_finish_s: float  # inf while there is no executor
     wait_s: float  # of it, before its first task begins
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Refused:
     error: str
     retry_after_s: float | None  # after which the same request will be accepted; None: never, as it stands

@@ -3,16 +3,15 @@
 Every event may arrive late or twice; `handle` answers such with the release of what the event brought, at most.
 """
 
-from dataclasses import dataclass
-
 from brickwork.compiler.plan import Plan
 from brickwork.core.batch import TaskEnd
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, RequestId
+from brickwork.core.record import record
 from brickwork.core.request import Request
 from brickwork.core.tensor import TensorHandle
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RequestArrived:
     """`request.values` were validated against `plan.inputs`. Control owns the tensors from here on."""
 
@@ -22,12 +21,12 @@ class RequestArrived:
     arrived_s: float | None = None  # when it reached the server, from which its deadline counts; None: now
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CancelRequested:
     request_id: RequestId
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExecutorJoined:
     executor: ExecutorId
     device: str  # profile's name of the device type: "cpu-1", "h800"
@@ -37,7 +36,7 @@ class ExecutorJoined:
     max_degree: int = 1  # devices, itself included, that may share a batch led by it
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExecutorLost:
     """Its process is proven dead, so its leases are gone; tensors that control owns survive it."""
 
@@ -45,27 +44,27 @@ class ExecutorLost:
     reason: str  # "killed by signal 9"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModelLoaded:
     executor: ExecutorId
     model: ModelId
     load_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModelUnloaded:
     executor: ExecutorId
     model: ModelId
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LoadFailed:
     executor: ExecutorId
     model: ModelId
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BatchReported:
     """Tasks of a batch ended. A batch may report several times (rows with fewer steps leave early, rows that yield
     leave at a step boundary)."""
@@ -77,7 +76,7 @@ class BatchReported:
     compute_s: float  # from start of the batch to this report, measured on the executor
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExecutorWaiting:
     """A result of a batch finds no room in the tensor memory of its host. The executor waits a bounded time; the
     batch's next report says how it went."""
@@ -87,7 +86,7 @@ class ExecutorWaiting:
     nbytes: int  # of the result
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Woke:
     """The time that `Control.next_wake_s()` asked for has come."""
 

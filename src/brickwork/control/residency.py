@@ -9,13 +9,13 @@ source    Belady's rule, as far as the queue tells the future
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from brickwork.core.ids import ModelId
+from brickwork.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Resident:
     """A model on the executor that the next batch does not need."""
 

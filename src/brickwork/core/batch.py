@@ -1,13 +1,12 @@
 """What is run together (TaskRun), on which devices (Layout), and how each part of it ended (TaskEnd)."""
 
-from dataclasses import dataclass
-
 from brickwork.core.ids import TaskId
+from brickwork.core.record import record
 from brickwork.core.request import Scalar
 from brickwork.core.tensor import TensorHandle
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Checkpoint:
     """Where a loop was left at a step boundary: all that goes on needs beside the task's arguments."""
 
@@ -15,7 +14,7 @@ class Checkpoint:
     carries: tuple[TensorHandle, ...]  # in the order of Loop.carries
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TaskRun:
     """One task of a batch, with everything its program needs. Its handles stay leased by whoever gave the order.
 
@@ -29,7 +28,7 @@ class TaskRun:
     checkpoint: Checkpoint | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Layout:
     """How the steps of a loop are spread over devices.
 
@@ -50,7 +49,7 @@ WHOLE = Layout()
 """Everything on one device."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TaskEnd:
     """How one task of a batch ended."""
 

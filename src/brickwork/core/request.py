@@ -1,10 +1,10 @@
 """A request, what it may ask of the schedule, and how it may end."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from brickwork.core.ids import RequestId
+from brickwork.core.record import record
 
 
 class Outcome(StrEnum):
@@ -17,7 +17,7 @@ class Outcome(StrEnum):
     EXPIRED = "expired"  # accepted, and stopped when it could no longer meet its deadline
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SLO:
     """What the caller asks of the schedule."""
 
@@ -27,7 +27,7 @@ class SLO:
     degrade: tuple[tuple[str, int], ...] = ()  # int inputs that may be lowered rather than refuse: (name, least value)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Request:
     """One run of a workflow. `values` holds the validated, resolved scalar inputs."""
 

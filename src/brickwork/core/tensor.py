@@ -4,8 +4,9 @@ A handle is a plain, copyable description that travels in messages. It keeps not
 (`brickwork.data`) does. The generation tells a live handle from one whose block was reused.
 """
 
-from dataclasses import dataclass
 from math import prod
+
+from brickwork.core.record import record
 
 ITEM_BYTES = {
     "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8,
@@ -13,7 +14,7 @@ ITEM_BYTES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TensorSpec:
     """Shape and dtype of a dense, C-contiguous tensor."""
 
@@ -25,7 +26,7 @@ class TensorSpec:
         return prod(self.shape) * ITEM_BYTES[self.dtype]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TensorHandle:
     """Where a tensor's bytes are. Valid while somebody holds a lease on (block, generation)."""
 

@@ -1,17 +1,18 @@
 """Which requests arrive when: seeded arrival processes over a mix of workflows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate, islice
 from random import Random
 
 from brickwork.compiler.plan import Plan
 from brickwork.core.ids import RequestId
+from brickwork.core.record import record
 from brickwork.core.request import SLO, Request, Scalar
 from brickwork.load.arrivals import gamma_gaps_s
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Kind:
     """A kind of request, with its share in the mix."""
 
@@ -21,7 +22,7 @@ class Kind:
     slo: SLO = field(default_factory=SLO)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Arrival:
     time_s: float
     request: Request
