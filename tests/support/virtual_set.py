@@ -79,8 +79,8 @@ class Timers:
     def now_s(self) -> float:
         return self._loop.time()
 
-    def after(self, delay_s: float, call: Callable[[], None]) -> None:
-        self._loop.call_later(delay_s, call)
+    def after(self, delay_s: float, call: Callable[..., None], *args: Any) -> None:
+        self._loop.call_later(delay_s, call, *args)
 
 
 class QuietKeeper(Keeper):

@@ -13,11 +13,13 @@ A row that has left the loop runs the rest of its program at once and is reporte
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any
 
 from brickwork.compiler.instance import ConcreteWork
 from brickwork.control.actions import Dispatch
 from brickwork.core.batch import TaskEnd, TaskRun
 from brickwork.core.ids import TaskId
+from brickwork.core.record import record
 from brickwork.core.step import step_batch
 from brickwork.core.tensor import TensorHandle
 from brickwork.profile.pace import step_s
@@ -40,22 +42,21 @@ class VirtualRow:
     @classmethod
     def of(cls, run: TaskRun, works: tuple[ConcreteWork, ...]) -> "VirtualRow":
         step = run.checkpoint.step if run.checkpoint else 0
-        stop = max((work.trips for work in works if work.is_step), default=0)
-        return cls(run, works, step, stop, first=step)
+        return cls(run, works, step, max([work.trips for work in works if work.is_step], default=0), first=step)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class World:
     """What a batch needs of its executor."""
 
     now_s: Callable[[], float]
-    after: Callable[[float, Callable[[], None]], None]
+    after: Callable[..., None]  # (seconds, call, *args)
     call_s: Callable[[str, str, int, int], float]  # (key, shape, rows, degree), as true now
     works: Callable[[TaskId], tuple[ConcreteWork, ...]]
     outputs: Callable[[TaskId], tuple[TensorHandle, ...]]  # makes the results of a task
     carries: Callable[[TaskId], tuple[TensorHandle, ...]]  # makes the checkpoint of a task
     report: Callable[[tuple[TaskEnd, ...], bool], None]  # (ends, is last)
-    span: Callable[[str, str, float, list[VirtualRow]], None]  # (key, model, start, rows) of what ends now
+    span: Callable[[str, str, float, list[VirtualRow]], None] | None  # takes (key, kind, start, rows) of what ends now
 
 
 @dataclass(slots=True)
@@ -112,15 +113,21 @@ class VirtualBatch:
     ) -> None:  # fmt: skip
         """Run the works of `rows` on one side of the loop, then call `then`."""
         works = part(rows[0].works) if rows else ()
-        seconds = sum(work.trips * self.world.call_s(work.key, work.shape, work.rows * len(rows), 1) for work in works)
-        started_s = self.world.now_s()
-
-        def done() -> None:
-            for work in works:
-                self.world.span(work.key, "", started_s, rows)
+        seconds = 0.0
+        for work in works:
+            seconds += work.trips * self.world.call_s(work.key, work.shape, work.rows * len(rows), 1)
+        if seconds:
+            self._after(seconds, self._ran_outside, rows, works, self.world.now_s(), then)
+        else:
             then()
 
-        self._after(seconds, done) if seconds else then()
+    def _ran_outside(
+        self, rows: list[VirtualRow], works: tuple[ConcreteWork, ...], started_s: float, then: Callable[[], None]
+    ) -> None:
+        if (span := self.world.span) is not None:
+            for work in works:
+                span(work.key, "", started_s, rows)
+        then()
 
     def _enter(self) -> None:
         """At a boundary: let the ready ones leave and the waiting ones in, then take steps until the next change."""
@@ -146,16 +153,17 @@ class VirtualBatch:
             return
         works, layout = active[0].works, self.order.layout
         one_s = step_s(works, len(active), layout, self.world.call_s)
-        count = 1 if self._yields else min(row.stop - row.step for row in active)
+        count = 1 if self._yields else min([row.stop - row.step for row in active])
         self._segment = (self.world.now_s(), one_s, count)
-        self._after(count * one_s, lambda: self._stepped(active))
+        self._after(count * one_s, self._stepped, active)
 
     def _stepped(self, active: list[VirtualRow]) -> None:
         assert self._segment is not None
         started_s, _, count = self._segment
         for row in active:
             row.step += count
-        self.world.span(next(work.key for work in active[0].works if work.is_step), "loop", started_s, active)
+        if (span := self.world.span) is not None:
+            span(next(work.key for work in active[0].works if work.is_step), "loop", started_s, active)
         self._enter()
 
     def _cut(self) -> None:
@@ -168,7 +176,7 @@ class VirtualBatch:
         if taken < count:
             self._segment = (started_s, one_s, taken)
             active = step_batch(self.rows)
-            self._after(max(0.0, taken * one_s - passed_s), lambda: self._stepped(active))
+            self._after(max(0.0, taken * one_s - passed_s), self._stepped, active)
 
     def _drop_stopped(self) -> None:
         for rows in (self.rows, self._joining):
@@ -184,7 +192,7 @@ class VirtualBatch:
 
     def _end(self, rows: list[VirtualRow], status: str) -> None:
         if rows:
-            ends = tuple(self._ending(row, status) for row in rows)
+            ends = tuple([self._ending(row, status) for row in rows])
             self.is_over = status == "bereft" or not (self.rows or self._joining)
             self.world.report(ends, self.is_over)
 
@@ -198,19 +206,26 @@ class VirtualBatch:
         error = "a helper was lost" if status == "bereft" else ""
         return TaskEnd(run.task_id, run.attempt, status, outputs, error, row.step)
 
-    def _after(self, seconds: float, call: Callable[[], None]) -> None:
+    def _after(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
         self._timer += 1
-        timer = self._timer
-        self.world.after(seconds, lambda: call() if timer == self._timer else None)
+        self.world.after(seconds, self._due, self._timer, call, args)
+
+    def _due(self, timer: int, call: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if timer == self._timer:
+            call(*args)
 
 
 def _before_loop(works: tuple[ConcreteWork, ...]) -> tuple[ConcreteWork, ...]:
     """Works that stand before the loop; all, when there is no loop."""
-    first = next((k for k, work in enumerate(works) if work.is_step), len(works))
-    return works[:first]
+    for k, work in enumerate(works):
+        if work.is_step:
+            return works[:k]
+    return works
 
 
 def _after_loop(works: tuple[ConcreteWork, ...]) -> tuple[ConcreteWork, ...]:
     """Works that stand after the loop; none, when there is no loop."""
-    last = max((k for k, work in enumerate(works) if work.is_step), default=len(works))
-    return works[last + 1 :]
+    for k in range(len(works), 0, -1):
+        if works[k - 1].is_step:
+            return works[k:]
+    return ()

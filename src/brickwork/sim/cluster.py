@@ -143,12 +143,12 @@ class Cluster:
         self._arm_wake()
 
     def _feed_next(self, arrivals: Iterator[Arrival]) -> None:
-        def arrive(arrival: Arrival) -> None:
-            self._feed_next(arrivals)
-            self._arrive(arrival)
-
         if (following := next(arrivals, None)) is not None:
-            self.loop.after(max(0.0, following.time_s - self.loop.now_s), partial(arrive, following))
+            self.loop.after(max(0.0, following.time_s - self.loop.now_s), self._arrive_of, arrivals, following)
+
+    def _arrive_of(self, arrivals: Iterator[Arrival], arrival: Arrival) -> None:
+        self._feed_next(arrivals)
+        self._arrive(arrival)
 
     def _arrive(self, arrival: Arrival) -> None:
         self.report.arrived(arrival.request, self.loop.now_s, arrival.is_judged)
@@ -174,6 +174,7 @@ class Cluster:
             partial(self._tell_later, name, self.control),
             random,
             number,
+            name,
         )
         self.tell(
             ExecutorJoined(
@@ -234,14 +235,18 @@ class Cluster:
 
     def _tell_later(self, name: str, control: Control, event: Event) -> None:
         """An event of one life of a slot; void when another control has taken over meanwhile."""
-        self._links.to_control(name, lambda: self.tell(event) if control is self.control else None)
+        self._links.to_control(name, self._hear, control, event)
+
+    def _hear(self, control: Control, event: Event) -> None:
+        if control is self.control:
+            self.tell(event)
 
     def _arm_wake(self) -> None:
         """Have one wake-up pending, for the earliest time that control asked for."""
         wake_s = self.control.next_wake_s()
         if wake_s is not None and (self._wake_s is None or wake_s < self._wake_s):
             self._wake_s = wake_s
-            self.loop.after(max(0.0, wake_s - self.loop.now_s), partial(self._woke, wake_s))
+            self.loop.after(max(0.0, wake_s - self.loop.now_s), self._woke, wake_s)
 
     def _woke(self, wake_s: float) -> None:
         if self._wake_s == wake_s and not self._is_down:  # else an earlier one has replaced it
@@ -253,29 +258,25 @@ class Cluster:
     def _carry_out(self, action: Action) -> None:
         self.report.ordered(action, self.loop.now_s)
         match action:
-            case Accept():
-                self._contents.accept(action.request_id, action.lowered)
-            case Load() | Unload() | Dispatch() | Assist():
+            case Dispatch() | Load() | Unload() | Assist():
                 executor = self._executors[action.executor]
-                self._send(executor, partial(executor.obey, action))
-            case Stop():
-                executor = self._executors[action.executor]
-                self._send(executor, partial(executor.stop, action.batch, action.task_id))
-            case Join():
-                executor = self._executors[action.executor]
-                self._send(executor, partial(executor.join, action))
-            case Yield():
-                executor = self._executors[action.executor]
-                self._send(executor, partial(executor.leave, action))
+                self._links.to_slot(executor.slot, executor.obey, action)
             case Release():
                 for handle in action.handles:
                     self.ledger.take_back(handle)
+            case Accept():
+                self._contents.accept(action.request_id, action.lowered)
+            case Stop():
+                executor = self._executors[action.executor]
+                self._links.to_slot(executor.slot, executor.stop, action.batch, action.task_id)
+            case Join():
+                executor = self._executors[action.executor]
+                self._links.to_slot(executor.slot, executor.join, action)
+            case Yield():
+                executor = self._executors[action.executor]
+                self._links.to_slot(executor.slot, executor.leave, action)
             case Finish():
                 self._contents.forget(action.request_id)
                 for _, result in action.results:
                     if isinstance(result, TensorHandle):
                         self.ledger.take_back(result)
-
-    def _send(self, executor: VirtualExecutor, order: Callable[[], None]) -> None:
-        slot = executor.id.rpartition(".")[0]
-        self._links.to_slot(slot, lambda: None if executor.is_dead else order())

@@ -57,8 +57,7 @@ class Contents:
         return [arrival for arrival, _ in self._live.values() if arrival.request.id in self._accepted]
 
     def drop_tensors(self) -> None:
-        for handle in list(self._ledger.live):
-            self._ledger.take_back(handle)
+        self._ledger.take_all()
 
     def works(self, task_id: TaskId) -> tuple[ConcreteWork, ...]:
         shape, name = self._find(task_id)
@@ -66,7 +65,7 @@ class Contents:
 
     def outputs(self, task_id: TaskId) -> tuple[TensorHandle, ...]:
         shape, name = self._find(task_id)
-        return tuple(self._ledger.put(spec) for spec in shape.results[name])
+        return tuple([self._ledger.put(spec) for spec in shape.results[name]])
 
     def carries(self, task_id: TaskId) -> tuple[TensorHandle, ...]:
         """What a loop hands over when it is left: one tensor like the task's first result."""

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from brickwork.compiler.instance import ConcreteWork
 from brickwork.control.actions import Assist, Dispatch, Join, Load, Unload, Yield
@@ -37,11 +38,19 @@ class Physics:
     carries: Callable[[TaskId], tuple[TensorHandle, ...]] = lambda _: ()  # makes the checkpoint of a task
     find: Callable[[ExecutorId], "VirtualExecutor | None"] = lambda _: None  # an executor that lives
     spans: Callable[[Span], None] | None = None  # takes the timeline
+    known_s: dict[tuple[str, str, str, int, int], float] = field(default_factory=dict)  # calls asked for so far
+
+    def call_s(self, *call: *tuple[str, str, str, int, int]) -> float:
+        """What the profile says of a call: (device, key, shape, rows, degree)."""
+        found_s = self.known_s.get(call)
+        if found_s is None:
+            found_s = self.known_s[call] = self.profile.call_s(*call)
+        return found_s
 
 
 @dataclass(slots=True)
 class VirtualExecutor:
-    """One life of one slot. `tell` takes its events."""
+    """One life of one slot. `tell` takes its events. Orders to a dead one are void."""
 
     id: ExecutorId
     device: str
@@ -51,6 +60,7 @@ class VirtualExecutor:
     tell: Callable[[Event], None]
     random: Random
     number: int = 0  # for the timeline
+    slot: str = ""
     slowness: float = 1.0  # factor on everything that it computes
     busy_s: float = 0.0  # computing, helping included
     is_dead: bool = False
@@ -67,7 +77,9 @@ class VirtualExecutor:
     _early: dict[BatchId, list[Join | Yield | TaskId]] = field(default_factory=dict)  # about batches not begun
 
     def obey(self, order: Order) -> None:
-        if isinstance(order, Load | Unload):
+        if self.is_dead:
+            return
+        if isinstance(order, (Load, Unload)):
             self._loads.append((order, self._users(order.model) if isinstance(order, Unload) else set()))
             self._next_load()
         else:
@@ -131,6 +143,8 @@ class VirtualExecutor:
     # the queue
 
     def _about(self, batch: BatchId, order: Join | Yield | TaskId) -> None:
+        if self.is_dead:
+            return
         if self._batch is None or self._batch_id != batch:
             if any(isinstance(queued, Dispatch) and queued.batch == batch for queued in self._orders):
                 self._early.setdefault(batch, []).append(order)
@@ -170,8 +184,12 @@ class VirtualExecutor:
         batches += [self._batch.order] if self._batch is not None else []
         return {batch.batch for batch in batches if model in batch.program.models}
 
-    def _after(self, delay_s: float, call: Callable[[], None]) -> None:
-        self.loop.after(delay_s, lambda: None if self.is_dead else call())
+    def _after(self, delay_s: float, call: Callable[..., None], *args: Any) -> None:
+        self.loop.after(delay_s, self._due, call, args)
+
+    def _due(self, call: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if not self.is_dead:
+            call(*args)
 
     def _noisy(self) -> float:
         return max(0.1, self.random.gauss(1.0, self.physics.noise)) if self.physics.noise else 1.0
@@ -213,10 +231,11 @@ class VirtualExecutor:
     def _try_dispatch(self) -> None:
         order = self._orders[0]
         assert isinstance(order, Dispatch)
-        if any(isinstance(load, Load) and load.model.id in order.program.models for load, _ in self._loads):
+        models = order.program.models
+        if self._loads and any(isinstance(load, Load) and load.model.id in models for load, _ in self._loads):
             return
         helpers = [self.physics.find(helper) for helper in order.helpers]
-        if any(helper is not None and helper.helps != order.batch for helper in helpers):
+        if any([helper is not None and helper.helps != order.batch for helper in helpers]):
             return
         self._orders.popleft()
         self._run(order)
@@ -224,13 +243,13 @@ class VirtualExecutor:
             self._batch.bereave()
 
     def _run(self, order: Dispatch) -> None:
-        lacking = set(order.program.models) - set(self._resident)
+        lacking = [model for model in order.program.models if model not in self._resident]
         assert order.layout.apart or not lacking, f"{self.id}: batch {order.batch} runs without {lacking}"
         started_s, noise = self.loop.now_s, self._noisy()
-        profile, device = self.physics.profile, self.device
+        true_s, device = self.physics.call_s, self.device
 
         def call_s(key: str, shape: str, rows: int, degree: int) -> float:
-            return profile.call_s(device, key, shape, rows, degree) * noise * self.slowness
+            return true_s(device, key, shape, rows, degree) * noise * self.slowness
 
         def report(ends: tuple[TaskEnd, ...], is_last: bool) -> None:
             self.tell(BatchReported(self.id, order.batch, ends, is_last, self.loop.now_s - started_s))
@@ -245,10 +264,10 @@ class VirtualExecutor:
             self.physics.outputs,
             self.physics.carries,
             report,
-            self._span,
+            self._span if self.physics.spans is not None else None,
         )
         self._batch, self._batch_id, self._begun = VirtualBatch(order, world), order.batch, started_s
-        early = self._early.pop(order.batch, [])
+        early = self._early.pop(order.batch, ())
         self._batch.start()
         for each in early:
             self._about(order.batch, each)

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any, TypeVarTuple
+
+Ts = TypeVarTuple("Ts")
 
 
 class Loop:
@@ -10,22 +13,23 @@ class Loop:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = count()
 
-    def after(self, delay_s: float, call: Callable[[], None]) -> None:
-        """Run `call` once `delay_s` >= 0 seconds have passed."""
+    def after(self, delay_s: float, call: Callable[[*Ts], None], *args: *Ts) -> None:
+        """Run `call(*args)` once `delay_s` >= 0 seconds have passed."""
         assert delay_s >= 0.0, f"a call {delay_s} s in the past"
-        heappush(self._heap, (self.now_s + delay_s, next(self._sequence), call))
+        heappush(self._heap, (self.now_s + delay_s, next(self._sequence), call, args))
 
     def run(self, max_calls: int) -> None:
         """Run until nothing is left to do.
 
         raises    RuntimeError after `max_calls` calls: what is simulated goes on for ever
         """
+        heap = self._heap
         for _ in range(max_calls):
-            if not self._heap:
+            if not heap:
                 return
-            self.now_s, _, call = heappop(self._heap)
-            call()
+            self.now_s, _, call, args = heappop(heap)
+            call(*args)
         raise RuntimeError(f"{max_calls} calls did not bring the simulation to an end at {self.now_s:.3f} s.")

@@ -61,13 +61,13 @@ class Report:
 
     def ordered(self, action: Action, now_s: float) -> None:
         match action:
+            case Dispatch():
+                self.batch_sizes[len(action.runs)] += 1
+                self.degrees[action.layout.devices] += 1
             case Accept():
                 self.runs[action.request_id].predicted_finish_s = action.predicted_finish_s
             case Load():
                 self.loads[action.model.id] += 1
-            case Dispatch():
-                self.batch_sizes[len(action.runs)] += 1
-                self.degrees[action.layout.devices] += 1
             case Join():
                 self.joins += len(action.runs)
             case Yield():
