@@ -17,7 +17,7 @@ from brickwork.control.ready import Group
 from brickwork.control.records import BatchRecord, ExecutorRecord, TaskRecord
 from brickwork.control.turn import Turn
 from brickwork.control.worth import worth_on
-from brickwork.core.ids import BatchId, ExecutorId, ModelId
+from brickwork.core.ids import ExecutorId, ModelId
 
 MAX_JOINS = 2
 """Running batches that are looked at for a task to join, the oldest first."""
@@ -64,12 +64,11 @@ def _sources(task: TaskRecord) -> list[tuple[str, int]]:
 
 def joins(turn: Turn, group: Group, task: TaskRecord) -> list[Spot]:
     """Running batches whose next step has room for `task`, by the policy that sizes batches."""
-    found = (_join(turn, turn.state.batches[batch], task) for batch in _joinable(turn, group))
+    batches = turn.state.joinable.get(group.key)
+    if batches is None:
+        return []
+    found = [_join(turn, turn.state.batches[batch], task) for batch in islice(batches, MAX_JOINS)]
     return [spot for spot in found if spot]
-
-
-def _joinable(turn: Turn, group: Group) -> list[BatchId]:
-    return list(islice(turn.state.joinable.get(group.key, ()), MAX_JOINS))
 
 
 def _join(turn: Turn, batch: BatchRecord, task: TaskRecord) -> Spot | None:
@@ -131,7 +130,7 @@ def _errand(turn: Turn, group: Group, task: TaskRecord, device: str) -> _Errand:
 def _near(turn: Turn, task: TaskRecord) -> list[ExecutorId]:
     models, ids = turn.state.models, []
     for model, count in zip(task.needs.heaviest, (3, 1, 1), strict=False):
-        ids += [key[0] for key in models[model].idle_holders.first(count)]
+        ids += models[model].idle_holders.first(count)
     return ids
 
 
@@ -162,23 +161,21 @@ def _spot(turn: Turn, task: TaskRecord, executor: ExecutorRecord, errand: _Erran
             displaced_s += turn.estimate.load_s(executor.device, executor.replicas[model_id].model)
         displaced_s += LOST_S * worth_on(turn, executor, model_id)
     if is_idle:
-        wait_s = max(0.0, executor.loading_until_s - turn.now_s)
-        if wait_s and _is_ready(task, executor):
+        wait_s = executor.loading_until_s - turn.now_s
+        if wait_s <= 0.0 or _is_ready(task, executor):
             wait_s = 0.0
     else:
         wait_s = _left_s(turn, executor) + errand.backlog_s
-    transfer_s = _transfer_s(turn, errand, executor.host)
+    transfer_s = errand.transfers_s.get(executor.host)
+    if transfer_s is None:
+        transfer_s = errand.transfers_s[executor.host] = _transfer_s(turn, errand, executor.host)
     return Spot(executor.id, is_idle, wait_s, load_s, transfer_s, errand.run_s, displaced_s)
 
 
 def _transfer_s(turn: Turn, errand: _Errand, host: str) -> float:
     """Seconds until the tensors that the task needs are readable on a host."""
-    found = errand.transfers_s.get(host)
-    if found is None:
-        estimate = turn.estimate
-        found = sum([estimate.transfer_s(nbytes, source == host or not host) for source, nbytes in errand.sources])
-        errand.transfers_s[host] = found
-    return found
+    estimate = turn.estimate
+    return sum([estimate.transfer_s(nbytes, source == host or not host) for source, nbytes in errand.sources])
 
 
 def _is_ready(task: TaskRecord, executor: ExecutorRecord) -> bool:

@@ -142,7 +142,7 @@ def _models(state: "State") -> None:
     for executor in state.executors.values():
         for model in executor.replicas:
             if executor.batch is None:
-                idle.add((model, (executor.id,)))
+                idle.add((model, executor.id))
             else:
                 busy.add((model, (executor.free_at_s, executor.id)))
             if executor.laxity_s is not None:

@@ -46,9 +46,10 @@ def dispatch_ready(turn: Turn) -> None:
     state = turn.state
     for executor, key in turn.handed:
         _take_handed(turn, executor, key)
-    while (group := state.ready.first()) and (len(state.idle_by_free) or not state.executors):
+    idle = state.idle_by_free.keys
+    while (group := state.ready.first()) and (idle or not state.executors):
         _place(turn, group)
-    if not len(state.idle_by_free):
+    if not idle:
         for group in state.ready.take_fresh(MAX_FRESH):
             _squeeze_in(turn, group)
         look_ahead(turn)
@@ -137,7 +138,8 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
     start_s = spot.wait_s + spot.load_s + spot.transfer_s
     gang = spread(turn, head, executor, start_s) if size == 1 else Gang(WHOLE, (), start_s)
     reason = turn.why(f"{size} of {ready} ready, done soonest on {executor.id}")
-    leaving = unloads(turn, head, executor, need_bytes(turn, head, executor.device, size))
+    activation_bytes = turn.estimate.activation_bytes(executor.device, head.works, size)
+    leaving = unloads(turn, head, executor, head.needs.weight_bytes + activation_bytes)
     assert leaving is not None, f"policy `unload` cannot make room on {executor.id} for {head.id}"
     _make_resident(turn, executor, head, head.needs.models, leaving, reason)
     batch = _record(turn, executor, group, tasks, limit, gang)
@@ -149,7 +151,6 @@ def _start(turn: Turn, group: Group, spot: Spot) -> None:
         move(turn, task, Trigger.DISPATCH, f"batch {batch.id} on {executor.id}")
         task.batch = batch.id
         runs.append(run_of(task))
-    activation_bytes = turn.estimate.activation_bytes(executor.device, head.works, size)
     turn.looks_ahead = True
     state.start_batch(batch, turn.now_s + gang.start_s + batch.run_s, activation_bytes)
     about = [task.request.id for task in tasks]
@@ -161,6 +162,8 @@ def _choose(turn: Turn, group: Group, spot: Spot, executor: ExecutorRecord, limi
     """The tasks of the group that run together, of at most `limit`."""
     state, head = turn.state, turn.state.ready.head(group)
     tasks = state.ready.peek(group, limit)
+    if len(tasks) == 1:
+        return tasks
     heaviest = head.needs.heaviest[:1]
     holders = len(state.models[heaviest[0]].idle_holders) if heaviest else len(state.idle_by_free)
     view = BatchView(

@@ -64,9 +64,10 @@ class Estimate:
     def equal_batch_s(self, device: str, works: Works, size: int) -> float:
         """Seconds of a batch of `size` tasks that all have these works."""
         seconds = 0.0
-        for work in works:
-            raw_s, factor = self._call(device, work.key, work.shape, work.rows * size, 1)
-            seconds += work.trips * (raw_s * factor.value)
+        for key, shape, rows, trips, _ in works:
+            call = (device, key, shape, rows * size, 1)
+            raw_s, factor = self._calls.get(call) or self._call(*call)
+            seconds += trips * (raw_s * factor.value)
         return seconds
 
     def step_s(self, device: str, works: Works, count: int, layout: Layout) -> float:
@@ -126,6 +127,10 @@ class Estimate:
     def raw_shares_s(self, device: str, batch: Sequence[Works]) -> dict[str, float]:
         """Uncorrected seconds of the whole batch by work key."""
         shares: dict[str, float] = {}
+        if len(batch) == 1:
+            for key, shape, rows, trips, _ in batch[0]:
+                shares[key] = shares.get(key, 0.0) + trips * self.raw_call_s(device, key, shape, rows)
+            return shares
         for column in zip(*batch, strict=True):
             work = column[0]
             if _are_equal(column):
@@ -156,12 +161,13 @@ class Estimate:
     def activation_bytes(self, device: str, works: Works, size: int) -> int:
         """Memory beside the weights for `size` such tasks at once: the largest of its calls."""
         largest = 0
-        for work in works:
-            call = (device, work.key, work.shape, work.rows * size)
+        for key, shape, rows, _, _ in works:
+            call = (device, key, shape, rows * size)
             nbytes = self._bytes.get(call)
             if nbytes is None:
                 nbytes = self._bytes[call] = self._profile.activation_bytes(*call)
-            largest = max(largest, nbytes)
+            if nbytes > largest:
+                largest = nbytes
         return largest
 
 

@@ -75,11 +75,12 @@ def _frees(turn: Turn, slack_s: float) -> list[tuple[float, int]]:
     """When executors are there for a task with so much slack, and how many at a time: those that are idle or would
     yield to it now, the others when their batches end. Of many, some stand for those around them."""
     state, now_s = turn.state, turn.now_s
-    busy, sampled = state.busy_by_free_at, max(1, len(state.busy_by_free_at) // MAX_FREES)
+    busy, executors = state.busy_by_free_at, state.executors
+    sampled = max(1, len(busy) // MAX_FREES)
     now = len(state.idle_by_free)
     frees: list[tuple[float, int]] = []
     for free_at_s, executor in busy.every(sampled):
-        laxity_s = state.executors[executor].laxity_s
+        laxity_s = executors[executor].laxity_s
         if laxity_s is not None and laxity_s > slack_s:
             now += sampled
         else:

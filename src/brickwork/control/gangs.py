@@ -80,7 +80,7 @@ def helper_models(task: TaskRecord, layout: Layout, index: int) -> tuple[ModelSp
 
 def _gangs(turn: Turn, task: TaskRecord, leader: ExecutorRecord, start_s: float) -> list[Gang]:
     may = leader.max_degree > 1 and task.steps > 0 and not task.group[2]
-    if not may or len(turn.state.idle_by_free) < 2:
+    if not may or len(turn.state.idle_by_free.keys) < 2:
         return []
     wides = layouts(turn, task, leader.device)
     most = max((wide.devices for wide in wides), default=1)
@@ -100,24 +100,28 @@ def _gangs(turn: Turn, task: TaskRecord, leader: ExecutorRecord, start_s: float)
 def _helpers(turn: Turn, task: TaskRecord, leader: ExecutorRecord, count: int) -> list[ExecutorRecord]:
     """Up to `count` idle executors that could help, holders of the models first."""
     state, needs = turn.state, task.needs
-    holders = [key[0] for key in state.models[needs.heaviest[0]].idle_holders.first(MAX_LOOKED_AT)]
+    holders = state.models[needs.heaviest[0]].idle_holders.first(MAX_LOOKED_AT)
     roomy = [key[1] for key in state.idle_by_free.first(MAX_LOOKED_AT)]
+    activation_bytes = turn.estimate.activation_bytes(leader.device, task.works, 1)
     found: list[ExecutorRecord] = []
     for executor_id in dict.fromkeys(holders + roomy):
         if len(found) == count:
             break
         executor = state.executors[executor_id]
-        if executor is not leader and _fits(turn, task, leader, executor):
+        if executor is not leader and _fits(task, leader, executor, activation_bytes):
             found.append(executor)
     return found
 
 
-def _fits(turn: Turn, task: TaskRecord, leader: ExecutorRecord, executor: ExecutorRecord) -> bool:
+def _fits(task: TaskRecord, leader: ExecutorRecord, executor: ExecutorRecord, activation_bytes: int) -> bool:
     """Could the executor help the leader without unloading anything?"""
-    if (executor.device, executor.host) != (leader.device, leader.host) or not executor.can_step:
+    if executor.device != leader.device or executor.host != leader.host or not executor.can_step:
         return False
-    absent = sum(model.weight_bytes for model in task.needs.models if model.id not in executor.replicas)
-    return absent + turn.estimate.activation_bytes(executor.device, task.works, 1) <= executor.free_bytes
+    need_bytes = activation_bytes
+    for model in task.needs.models:
+        if model.id not in executor.replicas:
+            need_bytes += model.weight_bytes
+    return need_bytes <= executor.free_bytes
 
 
 def _load_s(turn: Turn, executor: ExecutorRecord, models: tuple[ModelSpec, ...]) -> float:

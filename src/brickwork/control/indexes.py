@@ -1,10 +1,10 @@
-"""A sorted list of small tuples, for the few orders in which control looks executors up."""
+"""A sorted list of small keys, for the few orders in which control looks executors up."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-K = TypeVar("K", bound=tuple)  # type: ignore[type-arg]
+K = TypeVar("K", bound=tuple | str)  # type: ignore[type-arg]
 
 
 class SortedKeys(Generic[K]):
@@ -14,35 +14,35 @@ class SortedKeys(Generic[K]):
     """
 
     def __init__(self) -> None:
-        self._keys: list[K] = []
+        self.keys: list[K] = []  # to read
 
     def add(self, key: K) -> None:
-        insort(self._keys, key)
+        insort(self.keys, key)
 
     def remove(self, key: K) -> None:
         """Take `key` out. raises KeyError when it is not there, which means that an index went wrong."""
-        place = bisect_left(self._keys, key)
-        if place == len(self._keys) or self._keys[place] != key:
+        place = bisect_left(self.keys, key)
+        if place == len(self.keys) or self.keys[place] != key:
             raise KeyError(key)
-        del self._keys[place]
+        del self.keys[place]
 
     def below(self, key: K) -> int:
         """How many keys are less than `key`."""
-        return bisect_left(self._keys, key)
+        return bisect_left(self.keys, key)
 
     def first(self, count: int) -> list[K]:
-        return self._keys[:count]
+        return self.keys[:count]
 
     def last(self, count: int) -> list[K]:
         """The largest `count` keys, the largest first."""
-        return self._keys[: -count - 1 : -1]
+        return self.keys[: -count - 1 : -1]
 
     def every(self, step: int) -> list[K]:
         """One key of each `step`, from the middle of the first `step` on."""
-        return self._keys[step // 2 :: step]
+        return self.keys[step // 2 :: step]
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._keys)
+        return iter(self.keys)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)

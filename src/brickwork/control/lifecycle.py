@@ -28,8 +28,8 @@ def move(turn: Turn, task: TaskRecord, trigger: Trigger, reason: str = "") -> No
         request.running += 1
     if after is TaskState.READY:
         state.ready.push(task)
-    if before in RUNNING and after is TaskState.READY:
-        state.count_work(task)
+        if before in RUNNING:
+            state.count_work(task)
     if after in TERMINAL:
         state.end_task(task)
         drop_checkpoint(turn, task)

@@ -84,8 +84,10 @@ class Control:
 
     def next_wake_s(self) -> float | None:
         """When control wants a Woke if nothing else happens before; None: never."""
-        times_s = (self.state.ready.recheck_s(), self.state.latest.next_s())
-        return min((time_s for time_s in times_s if time_s is not None), default=None)
+        recheck_s, look_s = self.state.ready.recheck_s(), self.state.latest.next_s()
+        if recheck_s is None or look_s is None:
+            return look_s if recheck_s is None else recheck_s
+        return min(recheck_s, look_s)
 
     def story(self, request_id: RequestId) -> list[str]:
         """What happened to a request and why, oldest first; old requests fall out of a bounded ring."""

@@ -29,11 +29,10 @@ def too_large(turn: Turn, task: TaskRecord) -> str:
 
 def unloads(turn: Turn, task: TaskRecord, executor: ExecutorRecord, need_bytes: int) -> tuple[ModelId, ...] | None:
     """What has to leave an idle executor for a batch that needs `need_bytes` in all; None when it cannot fit."""
-    replicas, needed = executor.replicas, task.program.models
-    missing_bytes = need_bytes - executor.free_bytes
+    needed, missing_bytes = task.program.models, need_bytes - executor.free_bytes
     for model in needed:
-        if model in replicas:
-            missing_bytes -= replicas[model].model.weight_bytes
+        if (replica := executor.replicas.get(model)) is not None:
+            missing_bytes -= replica.model.weight_bytes
     if missing_bytes <= 0:
         return ()
     return turn.policies.unload(residents(turn, executor, needed), missing_bytes)

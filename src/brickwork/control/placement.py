@@ -41,4 +41,6 @@ def place_by_least_finish(spots: Sequence[Spot]) -> Spot | None:
     source    DiFlow, score of eligible workers (queue + load + transfer + execution); differs: few candidates, and what
               is displaced counts
     """
+    if len(spots) == 1:
+        return spots[0]
     return min(spots, key=lambda s: (s.finish_s + s.displaced_s, not s.is_idle, s.executor), default=None)

@@ -125,7 +125,8 @@ class ReadyQueue:
         """Look again at the groups that wait for this executor, or need a model that it holds."""
         keys = dict.fromkeys(self._on_executor.get(executor, ()))
         for model in models:
-            keys.update(self._on_model.get(model, {}))
+            if (groups := self._on_model.get(model)) is not None:
+                keys.update(groups)
         for key in keys:
             self._activate(self.groups[key])
 
@@ -151,7 +152,8 @@ class ReadyQueue:
 
     def promised_s(self, executor: ExecutorId) -> float:
         """Device seconds of the groups that are parked on an executor."""
-        return sum(self._on_executor.get(executor, {}).values())
+        groups = self._on_executor.get(executor)
+        return sum(groups.values()) if groups else 0.0
 
     def _activate(self, group: Group) -> None:
         self._unpark(group)

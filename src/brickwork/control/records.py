@@ -142,13 +142,13 @@ class ModelRecord:
 
     demand: int = 0  # tasks not ended whose program needs it
     queued: SortedKeys[Rank] = field(default_factory=SortedKeys)  # of those, the ones that wait or are ready
-    idle_holders: SortedKeys[tuple[ExecutorId]] = field(default_factory=SortedKeys)
+    idle_holders: SortedKeys[ExecutorId] = field(default_factory=SortedKeys)
     busy_holders: SortedKeys[tuple[float, ExecutorId]] = field(default_factory=SortedKeys)  # (free_at_s, id)
     lax_holders: SortedKeys[tuple[float, ExecutorId]] = field(default_factory=SortedKeys)  # (-laxity_s, id)
 
     @property
     def replicas(self) -> int:
-        return len(self.idle_holders) + len(self.busy_holders)
+        return len(self.idle_holders.keys) + len(self.busy_holders.keys)
 
 
 @dataclass(slots=True, eq=False)

@@ -130,6 +130,6 @@ def _retire(turn: Turn, popularity: Popularity) -> None:
     if record is None:
         del state.popularity[model]
     elif record.demand == 0:
-        for (executor_id,) in record.idle_holders.first(MAX_LOADS):
+        for executor_id in record.idle_holders.first(MAX_LOADS):
             turn.order(Unload(executor_id, model, turn.why("nobody has asked for it for long")))
             state.remove_replica(state.executors[executor_id], model)

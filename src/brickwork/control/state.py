@@ -4,6 +4,7 @@ The methods here keep each index true while one fact changes; they decide nothin
 again from the records alone (`check.py`), after every event in tests and simulations.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from math import inf
 from typing import TypeVar
@@ -83,9 +84,9 @@ class State:
         self.demand = Demand()  # share_s of tasks waiting or ready, by rank
         self.free_at_sum_s = 0.0  # sum of free_at_s over the busy executors
 
-        self.finished: dict[RequestId, None] = {}  # the last MAX_CLOSED
-        self.closed: dict[BatchId, set[tuple[TaskId, int]]] = {}  # the last MAX_CLOSED, with the ends seen
-        self.gone: dict[ExecutorId, None] = {}  # the last MAX_CLOSED executors that were lost
+        self.finished: OrderedDict[RequestId, None] = OrderedDict()  # the last MAX_CLOSED
+        self.closed: OrderedDict[BatchId, set[tuple[TaskId, int]]] = OrderedDict()  # the same, with the ends seen
+        self.gone: OrderedDict[ExecutorId, None] = OrderedDict()  # the last MAX_CLOSED executors that were lost
         self.forgotten = BatchId(0)  # highest id that left `closed`
         self._facts: dict[PlanId, PlanFacts] = {}
         self._requests = 0
@@ -327,40 +328,42 @@ class State:
             self.forgotten = max(self.forgotten, dropped)
 
     def _index(self, executor: ExecutorRecord) -> None:
+        holds = [self.models[model] for model in executor.replicas]
         if executor.batch is None:
             self.idle_by_free.add((-executor.free_bytes, executor.id))
             self.idle_by_budget.add((-executor.memory_bytes, executor.id))
-        else:
-            self.busy_by_free_at.add((executor.free_at_s, executor.id))
-            if executor.laxity_s is not None:
-                self.busy_by_laxity.add((-executor.laxity_s, executor.id))
-            self.free_at_sum_s += executor.free_at_s
-        for model in executor.replicas:
-            record = self.models[model]
-            if executor.batch is None:
-                record.idle_holders.add((executor.id,))
-            else:
-                record.busy_holders.add((executor.free_at_s, executor.id))
-                if executor.laxity_s is not None:
-                    record.lax_holders.add((-executor.laxity_s, executor.id))
+            for record in holds:
+                record.idle_holders.add(executor.id)
+            return
+        free_at = (executor.free_at_s, executor.id)
+        self.free_at_sum_s += executor.free_at_s
+        self.busy_by_free_at.add(free_at)
+        for record in holds:
+            record.busy_holders.add(free_at)
+        if executor.laxity_s is not None:
+            lax = (-executor.laxity_s, executor.id)
+            self.busy_by_laxity.add(lax)
+            for record in holds:
+                record.lax_holders.add(lax)
 
     def _unindex(self, executor: ExecutorRecord) -> None:
+        holds = [self.models[model] for model in executor.replicas]
         if executor.batch is None:
             self.idle_by_free.remove((-executor.free_bytes, executor.id))
             self.idle_by_budget.remove((-executor.memory_bytes, executor.id))
-        else:
-            self.busy_by_free_at.remove((executor.free_at_s, executor.id))
-            if executor.laxity_s is not None:
-                self.busy_by_laxity.remove((-executor.laxity_s, executor.id))
-            self.free_at_sum_s = self.free_at_sum_s - executor.free_at_s if self.busy_by_free_at else 0.0
-        for model in executor.replicas:
-            record = self.models[model]
-            if executor.batch is None:
-                record.idle_holders.remove((executor.id,))
-            else:
-                record.busy_holders.remove((executor.free_at_s, executor.id))
-                if executor.laxity_s is not None:
-                    record.lax_holders.remove((-executor.laxity_s, executor.id))
+            for record in holds:
+                record.idle_holders.remove(executor.id)
+            return
+        free_at = (executor.free_at_s, executor.id)
+        self.busy_by_free_at.remove(free_at)
+        self.free_at_sum_s = self.free_at_sum_s - executor.free_at_s if self.busy_by_free_at.keys else 0.0
+        for record in holds:
+            record.busy_holders.remove(free_at)
+        if executor.laxity_s is not None:
+            lax = (-executor.laxity_s, executor.id)
+            self.busy_by_laxity.remove(lax)
+            for record in holds:
+                record.lax_holders.remove(lax)
 
     def _forget_model(self, model: ModelId) -> None:
         record = self.models[model]
@@ -368,14 +371,10 @@ class State:
             del self.models[model]
 
 
-def _remember(ring: dict[K, V], key: K, value: V) -> K | None:
+def _remember(ring: OrderedDict[K, V], key: K, value: V) -> K | None:
     """Put into a bounded ring; returns the key that had to leave, or None."""
     ring[key] = value
-    if len(ring) <= MAX_CLOSED:
-        return None
-    oldest = next(iter(ring))
-    del ring[oldest]
-    return oldest
+    return ring.popitem(last=False)[0] if len(ring) > MAX_CLOSED else None
 
 
 def _discard(index: dict[K, dict[BatchId, None]], key: K, batch: BatchId) -> None:
