@@ -39,7 +39,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_things_move_the_way_they_are_told() -> None:
-    """At most one of six does not. Text-to-image runs on the same cluster, and both use one autoencoder."""
+    """At most one of six does not. Text-to-image runs on the same cluster, and both use one autoencoder, read from the
+    executors' residency."""
     workflow, todo = WORKFLOWS["image-to-video"](), evaluate.cases()[::8]
     picture_models = {model.id for model in WORKFLOWS["text-to-image"]().plan.models}
     shared = picture_models & {model.id for model in workflow.plan.models}
@@ -52,6 +53,8 @@ def test_things_move_the_way_they_are_told() -> None:
         ]
         verdicts = [judge(clip, handle.result(120).video.frames) for clip, handle in zip(todo, handles, strict=True)]
         assert drawn.result().image.size == (64, 64)
+        resident = {model for loaded in cluster.residency().values() for model in loaded}
+        assert {model for model in resident if model.startswith("vae-")} == shared, "both decode with one replica"
         assert sum(not verdict.moved for verdict in verdicts) <= 1
 
 

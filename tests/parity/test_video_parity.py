@@ -93,6 +93,18 @@ def test_batched_clips_are_within_the_tolerance(name: str, feature: str, root: P
         assert ((clip.int() - alone.int()).abs() <= 1).float().mean() >= 0.999
 
 
+@pytest.mark.parametrize(
+    "field, value",
+    [("frames", 0), ("frames", 10**9), ("steps", 10**9), ("size", "100000x100000"), ("size", "33x64"), ("seed", -1)],
+)
+@pytest.mark.parametrize("name", ["Wan 2.1", "LTX-Video"])
+def test_absurd_clips_are_refused_by_name(name: str, field: str, value: Any, root: Path, cluster: bw.Cluster) -> None:
+    ask = {**REQUESTS[0], "size": (32, 64), **picture("image to video"), field: value}
+    with pytest.raises(bw.InputError) as caught:
+        cluster.submit(workflow_of(name, "image to video", root), **ask)
+    assert caught.value.field == field
+
+
 @pytest.mark.parametrize("name, feature", KILLED.items())
 def test_a_clip_is_bit_equal_after_a_kill(name: str, feature: str, root: Path, cluster: bw.Cluster) -> None:
     """1. The request denoises. 2. Both executors are killed. 3. New ones run what was lost."""

@@ -72,7 +72,7 @@ def _distance_db(picture: torch.Tensor, reference: torch.Tensor) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-@pytest.mark.parametrize("name", ["Wan 2.1", "LTX-Video"])
+@pytest.mark.parametrize("name", ["Wan 2.1", "Wan 2.2, two transformers", "LTX-Video"])
 def test_video_models_have_the_bytes_that_are_declared(name: str, tmp_path: Path) -> None:
     directory = video_table.directory_of(name, "image to video", tmp_path)
     for precision in NARROW:
