@@ -211,6 +211,13 @@ SDXL_INPAINT = Row("SDXL", lambda m: m.get("sdxl-9", sdxl.build, in_channels=9),
 _SD3: dict[str, Any] = {"max_sequence_length": 11}
 SD3 = Row("SD3, SD3.5", lambda m: m.get("sd3", sd3.build), "StableDiffusion3", _SD3, picture="control_image")
 SD3_16 = Row("SD3, SD3.5", lambda m: m.get("sd3-16", sd3.build, channels=16), "StableDiffusion3", _SD3)
+SD35 = Row(  # as SD3.5 medium
+    "SD3.5 with dual attention",
+    lambda m: m.get("sd35", sd3.build, dual=(0,)),
+    "StableDiffusion3",
+    _SD3,
+    picture="control_image",
+)
 SD3_BARE = Row(
     "SD3 without T5", lambda m: m.get("sd3-bare", sd3.build, with_t5=False), "StableDiffusion3",
     {"parts": {"text_encoder_3": None, "tokenizer_3": None}},
@@ -235,6 +242,7 @@ NETS3 = _nets(
     ("c3", sd3.build_controlnet, {}), ("c3b", sd3.build_controlnet, {"seed": 5}),
     ("c3text", sd3.build_controlnet, {"force_zeros_for_pooled_projection": False}),
 )  # fmt: skip
+NETS35 = _nets(("c35", sd3.build_controlnet, sd3.SHARING))
 NETSQ = _nets(("cq", qwen.build_controlnet, {}), ("cq", qwen.build_controlnet, {}))
 NETSF = _nets(("cf", flux.build_controlnet, {}), ("cfb", flux.build_controlnet, {"seed": 5}))
 
@@ -273,6 +281,9 @@ def _upscaled() -> Cell:
 _SHIFT = "the stock pipeline forgets the latents' shift when it decodes; its latents are compared, and decoded with it"
 _UNION = "the stock pipeline takes several pictures for one ControlNet, and that is compared"
 _GLOBAL = "the stock pipeline draws from torch's global generator, which is seeded for the comparison"
+_BORROWED = (
+    "again from the global generator; this ControlNet borrows the transformer's positions, as those of SD3.5 large do"
+)
 
 CELLS: dict[tuple[str, str], Cell] = {
     ("SD 1.5", "text to image"): text_cell(SD15),
@@ -305,6 +316,8 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("SD3, SD3.5", "LoRA"): lora_cell(SD3, 1, "transformer", "text_encoder"),
     ("SD3, SD3.5", "two LoRAs"): lora_cell(SD3, 2, "transformer", "text_encoder"),
     ("SD3, SD3.5", "enlarged latents"): enlarged_cell(SD3),
+    ("SD3.5 with dual attention", "text to image"): text_cell(SD35),
+    ("SD3.5 with dual attention", "ControlNet"): control_cell(SD35, NETS35, "SD3ControlNetModel", _BORROWED),
     ("SD3 without T5", "text to image"): text_cell(SD3_BARE),
     ("Flux dev", "text to image"): text_cell(FLUX),
     ("Flux dev", "negative text"): negative_cell(FLUX, is_told=True),

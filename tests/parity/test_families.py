@@ -41,7 +41,7 @@ def test_a_cell_has_the_stock_pipelines_bits(key: tuple[str, str], models: Model
 
 
 FAMILIES = [key for key in CELLS if key[1] == "text to image"]
-VARIANTS = ("SD3 without T5", "Flux schnell")
+VARIANTS = ("SD3.5 with dual attention", "SD3 without T5", "Flux schnell")
 """Of families that are in the table: they die in the same way."""
 
 KILLED = [key for key in FAMILIES if key[0] not in VARIANTS]

@@ -9,6 +9,7 @@ import torch
 from brickwork.core.errors import ModelError
 from brickwork.core.model import ModelSpec
 from brickwork.models import precision
+from brickwork.models.sd3 import positions
 from brickwork.models.text import TextEncoder
 from brickwork.models.vision import ImageEncoder
 
@@ -94,6 +95,8 @@ def _model(spec: ModelSpec) -> Any:
     options = precision.load_options(spec, target.partition(":")[0])
     with precision.converting(spec):
         model, info = _pretrained(target, spec.path, use_safetensors=True, output_loading_info=True, **options)
+    if (transformer := dict(spec.extras).get("positions")) is not None:
+        positions.lend(model, Path(transformer))
     for what in ("missing_keys", "mismatched_keys", "error_msgs"):
         if found := [str(entry) for entry in info.get(what) or ()]:
             raise ModelError(f"{spec.path}: {what.replace('_', ' ')}: {', '.join(sorted(found)[:3])}; copy it anew.")

@@ -26,6 +26,8 @@ TRANSFORMER: dict[str, Any] = dict(
     sample_size=8, patch_size=1, attention_head_dim=16, num_attention_heads=2, caption_projection_dim=32,
     pooled_projection_dim=64, pos_embed_max_size=16,
 )  # fmt: skip
+SHARING: dict[str, Any] = dict(use_pos_embed=False, joint_attention_dim=None, force_zeros_for_pooled_projection=False)
+"""Options of a ControlNet that sees no text and shares the transformer's positions."""
 
 
 def build(
@@ -34,17 +36,19 @@ def build(
     border: dict[str, object] | None = BORDER,
     with_t5: bool = True,
     channels: int = 4,
+    dual: tuple[int, ...] = (),
     **scheduler: Any,
 ) -> Path:
     """Write a tiny SD3 pipeline into `directory` and return it.
 
     border      content of its `brickwork.json`; None: no such file, as in directories from elsewhere
     channels    of latents; the stock inpainting pipeline insists on 16
+    dual        blocks with a second attention, of SD3.5 medium
     """
     torch.manual_seed(seed)
     transformer = SD3Transformer2DModel(
         in_channels=channels, out_channels=channels, num_layers=2, joint_attention_dim=96, qk_norm="rms_norm",
-        **TRANSFORMER,
+        dual_attention_layers=dual, **TRANSFORMER,
     )  # fmt: skip
     pipeline = StableDiffusion3Pipeline(
         transformer=redrawn(transformer),
@@ -64,7 +68,7 @@ def build(
 
 
 def build_controlnet(directory: Path, seed: int = 1, channels: int = 4, **options: Any) -> Path:
-    """A ControlNet with one block for two of the transformer's."""
+    """A ControlNet with one block for two of the transformer's. `SHARING` makes one of SD3.5 large."""
     torch.manual_seed(seed)
     given = {"joint_attention_dim": 96, "num_layers": 1, **options}
     net = SD3ControlNetModel(in_channels=channels, out_channels=channels, **TRANSFORMER, **given)

@@ -25,7 +25,7 @@ from brickwork.core.errors import ModelError
 from brickwork.models import loaders
 from brickwork.workflow.variants import described
 from parity import video_table, workflows
-from parity.table import ASK, FLUX, NETS15, NETSF, QWEN, SD3, SD15, SDXL, Models
+from parity.table import ASK, FLUX, NETS15, NETS35, NETSF, QWEN, SD3, SD15, SD35, SDXL, Models
 from support import inprocess
 
 ROWS = (SD15, SDXL, SD3, FLUX, QWEN)
@@ -82,6 +82,15 @@ def test_video_models_have_the_bytes_that_are_declared(name: str, tmp_path: Path
         (clip,) = inprocess.run(workflow, **ask).values()
         assert clip.float().std() > 1.0
         _check_bytes(workflow.graph.models)
+
+
+def test_a_controlnet_on_borrowed_positions_has_the_bytes_that_are_declared(models: Models) -> None:
+    """SD3.5 large: its patches and positions are the transformer's, so another transformer makes it another model."""
+    path = NETS35[0](models)
+    for precision in ("fp32", *NARROW):
+        _check_bytes([bw.family(SD35.directory(models), precision=precision).read_controlnet(path).spec])
+    ids = {bw.family(row.directory(models)).read_controlnet(path).spec.id for row in (SD3, SD35)}
+    assert len(ids) == 2
 
 
 @pytest.mark.parametrize(("row", "nets"), [(SD15, NETS15), (FLUX, NETSF)], ids=["SD 1.5", "Flux"])

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from brickwork.core.errors import ModelError
+from brickwork.core.ids import ModelId
 from brickwork.core.model import ModelSpec
 from brickwork.models.image.controls import ControlNet
 from brickwork.models.image.encoders import TextModel, read_clip, read_clip_tokenizer, read_t5
 from brickwork.models.image.space import LatentSpace, Sizes
-from brickwork.workflow.components import Component, Index, is_listed, read_model
+from brickwork.workflow.components import Component, Index, is_listed, read_model, stored_tensors, weight_files
 from brickwork.workflow.identity import model_spec
 from brickwork.workflow.variants import Variant
 
@@ -19,6 +20,9 @@ T5_TOKENS = 256
 """The stock pipeline's `max_sequence_length`. T5 gets no mask, so the padded length is part of the result."""
 
 CLIP = "CLIPTextModelWithProjection"
+
+POSITIONS = "pos_embed."
+"""How the names of the transformer's patches and positions begin in its files."""
 
 
 def read_encoders(root: Path, index: Index) -> tuple[TextModel, TextModel, TextModel | None]:
@@ -66,7 +70,8 @@ def check_fit(
 
 
 def read_controlnet(root: Path, variant: Variant, transformer: Component, attrs: dict[str, Any]) -> ControlNet:
-    """The ControlNet in a directory of its own. One without `joint_attention_dim` gets no text (SD3.5's)."""
+    """The ControlNet in a directory of its own. One without `joint_attention_dim` gets no text, and one without
+    `use_pos_embed` shares the transformer's positions (SD3.5's)."""
     net = read_model(root, ("SD3ControlNetModel",), variant)
     if (extra := net.config.get("extra_conditioning_channels", 0)) != 0:
         raise ModelError(f"{root}: extra_conditioning_channels is {extra!r}; supported: 0.")
@@ -76,4 +81,23 @@ def read_controlnet(root: Path, variant: Variant, transformer: Component, attrs:
     width = net.get("num_attention_heads", int) * net.get("attention_head_dim", int)
     layout = {"blocks": net.get("num_layers", int), "width": width, "patch": net.get("patch_size", int)}
     zeros = bool(net.config.get("force_zeros_for_pooled_projection", True))
-    return ControlNet(model_spec("sd3_controlnet", net), "sd3.control", attrs | layout | {"zero_pooled": zeros})
+    spec = model_spec("sd3_controlnet", net)
+    if net.config.get("use_pos_embed", True) is False:
+        spec = _with_positions(spec, net, transformer)
+    return ControlNet(spec, "sd3.control", attrs | layout | {"zero_pooled": zeros})
+
+
+def _with_positions(spec: ModelSpec, net: Component, transformer: Component) -> ModelSpec:
+    """The spec of a ControlNet that borrows a transformer's positions: another transformer, another model."""
+    base = model_spec("sd3_transformer", transformer).id.rpartition("-")[2]
+    borrowed = sum(
+        net.variant.nbytes(net.class_name, tensor.name, tensor.shape, tensor.dtype)
+        for tensor in stored_tensors(weight_files(transformer.directory))
+        if tensor.name.startswith(POSITIONS)
+    )
+    return replace(
+        spec,
+        id=ModelId(f"{spec.id}-{base}"),
+        weight_bytes=spec.weight_bytes + borrowed,
+        extras=(*spec.extras, ("positions", str(transformer.directory))),
+    )
