@@ -173,9 +173,7 @@ def routed(offered: Iterable[Arrival], sets: int) -> list[list[Arrival]]:
     for arrival in offered:
         models = frozenset(spec.id for spec in arrival.plan.models)
         summaries = [SetSummary(f"set-{k}", 1000, float(len(mine)), 0.0, models) for k, mine in enumerate(given)]
-        chosen = choose_set(summaries, models)
-        assert chosen is not None
-        given[int(chosen.removeprefix("set-"))].append(arrival)
+        given[int(choose_set(summaries, models).removeprefix("set-"))].append(arrival)
     return given
 
 

@@ -19,7 +19,7 @@ from property.strategies import PLANS, budgets, deadlines_s, pauses_s, plan_name
 from support.adversary import World
 from support.plans import MIB, profile, request
 
-TROUBLES = ("yield", "crash", "fail", "cancel", "repeat", "reorder", "partial", "starve")
+TROUBLES = ("yield", "crash", "fail", "cancel", "repeat", "reorder", "partial", "starve", "shrink")
 MAX_EXECUTORS = 4
 TENANTS = {"b": Tenant(weight=2.0, max_requests=2), "c": Tenant(priority=1)}
 
@@ -96,6 +96,11 @@ class ControlMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def crash(self, data: st.DataObject) -> None:
         self.world.crash(data.draw(st.sampled_from(sorted(self.world.executors))))
+
+    @precondition(lambda self: "shrink" in self.trouble and self.world.executors)
+    @rule(count=st.integers(1, 2))
+    def shrink(self, count: int) -> None:
+        self.world.ask_to_leave(count)
 
     @precondition(lambda self: "cancel" in self.trouble and self.requests)
     @rule(data=st.data())

@@ -16,6 +16,7 @@ from brickwork.control.actions import (
     Dispatch,
     Finish,
     Join,
+    Leave,
     Load,
     Release,
     Stop,
@@ -28,6 +29,7 @@ from brickwork.control.events import (
     ExecutorJoined,
     ExecutorLost,
     ExecutorWaiting,
+    LeaveRequested,
     LoadFailed,
     ModelLoaded,
     ModelUnloaded,
@@ -61,6 +63,7 @@ class World:
         self.control = control
         self.now_s = 0.0
         self.executors: dict[ExecutorId, Executor] = {}
+        self.leaving: set[ExecutorId] = set()  # told to, and known to control still
         self.sent: list[Event] = []  # every event that control has seen
         self.mail: list[BatchReported] = []  # reports on their way
         self.owned: set[TensorHandle] = set()
@@ -77,7 +80,11 @@ class World:
         actions = self.control.handle(event, self.now_s)
         for action in actions:
             assert action.cause
+            self._check_stays(action)
             self._obey(action)
+        for name in [each for each in self.leaving if each not in self.control.state.executors]:
+            self.leaving.discard(name)
+            self.executors.pop(name, None)
         self.control.state.check()
 
     # what may happen
@@ -106,6 +113,9 @@ class World:
             elif isinstance(order, Assist) and (leader := self.executors.get(order.leader)):
                 leader.is_bereft = any(isinstance(o, Dispatch) and o.batch == order.batch for o in leader.orders)
         self.tell(ExecutorLost(name, "killed by signal 9"))
+
+    def ask_to_leave(self, count: int) -> None:
+        self.tell(LeaveRequested(count, "cpu-1"))
 
     def runnable(self) -> list[ExecutorId]:
         """Executors that can do something: a helper waits for its leader, a leader for its helpers."""
@@ -228,6 +238,14 @@ class World:
                 self._at(action.executor).loads.append(action)
             case Assist():
                 self._at(action.executor).orders.append(action)
+            case Leave():
+                self._at(action.executor)
+                self.leaving.add(action.executor)
+
+    def _check_stays(self, action: Action) -> None:
+        """Nobody is given new work who was told to leave."""
+        if isinstance(action, Dispatch | Assist | Join | Load | Leave):
+            assert action.executor not in self.leaving, f"{action} for an executor that leaves"
 
     def _check_lowered(self, accept: Accept) -> None:
         """Only what may be lowered was, and no further than allowed."""

@@ -105,6 +105,15 @@ class Stop:
 
 
 @record(frozen=True, slots=True)
+class Leave:
+    """End once the orders before this one are carried out. Nothing more is ordered there; once the executor is idle
+    control has forgotten it, whatever becomes of it then."""
+
+    executor: ExecutorId
+    cause: str
+
+
+@record(frozen=True, slots=True)
 class Release:
     """Nobody needs these tensors any more."""
 
@@ -124,4 +133,4 @@ class Finish:
     cause: str
 
 
-Action = Accept | Dispatch | Assist | Join | Yield | Load | Unload | Stop | Release | Finish
+Action = Accept | Dispatch | Assist | Join | Yield | Load | Unload | Stop | Leave | Release | Finish

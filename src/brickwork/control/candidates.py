@@ -145,7 +145,7 @@ def _far(turn: Turn, task: TaskRecord) -> list[ExecutorId]:
 
 def _spot(turn: Turn, task: TaskRecord, executor: ExecutorRecord, errand: _Errand) -> Spot | None:
     """The executor as a place for the task, None when the task cannot fit there."""
-    if errand.need_bytes > executor.memory_bytes:
+    if errand.need_bytes > executor.memory_bytes or executor.is_leaving:
         return None
     is_idle = executor.batch is None
     leaving = unloads(turn, task, executor, errand.need_bytes) if is_idle else ()

@@ -168,6 +168,8 @@ def _executor_indexes(state: "State") -> None:
     lax = sorted((-e.laxity_s, e.id) for e in executors if e.laxity_s is not None)
     assert list(state.busy_by_laxity) == lax, "busy_by_laxity"
     assert state.devices == Counter(executor.device for executor in executors), "devices"
+    assert set(state.leaving) == {executor.id for executor in busy if executor.is_leaving}, "leaving"
+    assert not any(executor.is_leaving for executor in idle), "an idle executor is told to leave and is still there"
 
 
 def _ready(state: "State") -> None:

@@ -114,11 +114,15 @@ def _keep_homeless(turn: Turn, group: Group) -> None:
     """Park a group that nobody can hold now; fail its tasks if nobody ever could, or it has waited too long."""
     ready, head = turn.state.ready, turn.state.ready.head(group)
     since_s = group.homeless_s = turn.now_s if group.homeless_s is None else group.homeless_s
-    if not too_large(turn, head) and turn.now_s < since_s + MAX_HOMELESS_S:
+    if not _too_large(turn, head) and turn.now_s < since_s + MAX_HOMELESS_S:
         return ready.park(group, Park(None, 0.0, since_s + MAX_HOMELESS_S))
     while group.size:
         task = ready.head(group)
-        give_up(turn, task, too_large(turn, task) or _waited_too_long(turn, task))
+        give_up(turn, task, _too_large(turn, task) or _waited_too_long(turn, task))
+
+
+def _too_large(turn: Turn, task: TaskRecord) -> str:
+    return too_large(turn, task, need_bytes(turn, task, turn.device))
 
 
 def _waited_too_long(turn: Turn, task: TaskRecord) -> str:

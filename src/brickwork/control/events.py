@@ -87,11 +87,19 @@ class ExecutorWaiting:
 
 
 @record(frozen=True, slots=True)
+class LeaveRequested:
+    """The fleet wants executors back. Which ones go is control's choice; fewer than asked for when there are fewer."""
+
+    count: int
+    device: str  # type of them
+
+
+@record(frozen=True, slots=True)
 class Woke:
     """The time that `Control.next_wake_s()` asked for has come."""
 
 
 Event = (
-    RequestArrived | CancelRequested | ExecutorJoined | ExecutorLost
+    RequestArrived | CancelRequested | ExecutorJoined | ExecutorLost | LeaveRequested
     | ModelLoaded | ModelUnloaded | LoadFailed | BatchReported | ExecutorWaiting | Woke
 )  # fmt: skip

@@ -20,6 +20,7 @@ from brickwork.control.events import (
     ExecutorJoined,
     ExecutorLost,
     ExecutorWaiting,
+    LeaveRequested,
     LoadFailed,
     ModelLoaded,
     ModelUnloaded,
@@ -28,10 +29,12 @@ from brickwork.control.events import (
 )
 from brickwork.control.expiry import look_again
 from brickwork.control.fairness import Tenant
+from brickwork.control.leaving import ask_to_leave, forget_idle
 from brickwork.control.policies import Policies
 from brickwork.control.records import ExecutorRecord
 from brickwork.control.scaling import scale
 from brickwork.control.state import MAX_PLANS, State
+from brickwork.control.summary import Summary, summary_of
 from brickwork.control.turn import Turn
 from brickwork.core.ids import PlanId, RequestId
 from brickwork.profile.table import Profile
@@ -49,6 +52,7 @@ class Control:
         self.state = State(tenants)
         self._policies = policies or Policies()
         self._estimate = Estimate(profile, self.state.correction)
+        self._first_device = next(iter(profile.devices))  # for estimates while no executor is there
         self._plans: dict[tuple[PlanId, str], Plan] = {}  # as shared, by the id and name they came with
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
@@ -56,7 +60,8 @@ class Control:
 
         now_s     driver's clock, seconds; never less than in an earlier call
         """
-        turn = Turn(self.state, self._estimate, self._policies, now_s, self.state.common_device, _words(event))
+        device = self.state.common_device or self._first_device
+        turn = Turn(self.state, self._estimate, self._policies, now_s, device, _words(event))
         self.state.ready.unpark_due(now_s)
         match event:
             case RequestArrived():
@@ -71,12 +76,15 @@ class Control:
                 _join(turn, event)
             case ExecutorLost():
                 reports.lose(turn, event)
+            case LeaveRequested():
+                ask_to_leave(turn, event)
             case ModelLoaded():
                 _loaded(turn, event)
             case LoadFailed():
                 _load_failed(turn, event)
             case ModelUnloaded() | Woke():
                 pass  # an unload counts from its order on; a wake only lets due times pass
+        forget_idle(turn)
         look_again(turn)
         dispatch_ready(turn)
         scale(turn)
@@ -92,6 +100,10 @@ class Control:
     def story(self, request_id: RequestId) -> list[str]:
         """What happened to a request and why, oldest first; old requests fall out of a bounded ring."""
         return self.state.story.of(request_id)
+
+    def summary(self, now_s: float) -> Summary:
+        """What routers and the Node Manager are told of this set."""
+        return summary_of(self.state, self.state.common_device or self._first_device, now_s)
 
     def _shared(self, plan: Plan) -> Plan:
         """The plan with the model and program ids that the sharing policy gives it."""
@@ -164,5 +176,7 @@ def _words(event: Event) -> str:
             return f"{name} {event.executor}"
         case ModelLoaded() | ModelUnloaded() | LoadFailed():
             return f"{name} {event.model} on {event.executor}"
+        case LeaveRequested():
+            return f"{name} {event.count} {event.device}"
         case Woke():
             return name

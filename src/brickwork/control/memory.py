@@ -14,10 +14,10 @@ def need_bytes(turn: Turn, task: TaskRecord, device: str, size: int = 1) -> int:
     return task.needs.weight_bytes + turn.estimate.activation_bytes(device, task.works, size)
 
 
-def too_large(turn: Turn, task: TaskRecord) -> str:
-    """A sentence when no executor seen so far could ever hold the task, else ""."""
+def too_large(turn: Turn, task: TaskRecord, need: int) -> str:
+    """A sentence when no executor seen so far could ever hold the task, which needs so many bytes, else ""."""
     largest = turn.state.largest_seen_bytes
-    if not largest or (need := need_bytes(turn, task, turn.device)) <= largest:
+    if not largest or need <= largest:
         return ""
     models = ", ".join(f"{model.id} ({model.weight_bytes:,} bytes)" for model in task.needs.models)
     return (

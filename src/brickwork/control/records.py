@@ -129,6 +129,7 @@ class ExecutorRecord:
     batch: BatchId | None = None  # in flight, led or helped with; None: idle
     free_at_s: float = 0.0  # predicted end of the batch in flight
     loading_until_s: float = 0.0  # predicted end of the loads that were ordered ahead of need
+    is_leaving: bool = False  # it was told to leave, and ends its batch before
     laxity_s: float | None = None  # of the batch it leads, while that could yield; None: it cannot
 
     @property

@@ -9,7 +9,7 @@ from brickwork.control.instances import instantiate
 from brickwork.control.lateness import watch
 from brickwork.control.lifecycle import move
 from brickwork.control.lowering import lower, lowered_inputs
-from brickwork.control.memory import too_large
+from brickwork.control.memory import need_bytes, too_large
 from brickwork.control.promises import Promise, is_due
 from brickwork.control.records import RequestRecord, TaskRecord
 from brickwork.control.scaling import note
@@ -34,11 +34,14 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
     if is_outdated(turn, request):
         state.correction.forget(turn.device, {work.key for task in request.tasks.values() for work in task.works})
         request = instantiate(turn, event)
-    for task in request.tasks.values():
-        if error := too_large(turn, task):
-            return _refuse(turn, event, Outcome.FAILED, error, None)
     state.promises.expire(turn.now_s)
     promise = state.promises.find(event.request.resend_key)
+    _count_offer(turn, request, is_new=promise is None)
+    for task in request.tasks.values():
+        need = need_bytes(turn, task, turn.device)
+        state.largest_need_bytes = max(state.largest_need_bytes, need)
+        if error := too_large(turn, task, need):
+            return _refuse(turn, event, Outcome.FAILED, error, None)
     verdict = judge(turn, request, promise)
     if isinstance(verdict, Refused) and event.request.slo.degrade:
         request, verdict = lower(turn, event, request, promise, verdict)
@@ -48,6 +51,13 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
     if promise is not None:
         state.promises.keep(promise)
     _accept(turn, event, request, verdict)
+
+
+def _count_offer(turn: Turn, request: RequestRecord, is_new: bool) -> None:
+    """The set was asked for the request's device seconds. One that comes back as it was told has been counted."""
+    if is_new:
+        turn.state.offered += 1
+        turn.state.offered_s += sum(task.share_s for task in request.tasks.values())
 
 
 def _refuse_over_quota(turn: Turn, event: RequestArrived) -> None:

@@ -78,6 +78,10 @@ class State:
         self.wide: dict[BatchId, None] = {}  # batches on several devices that were not ordered to yield
         self.joinable: dict[GroupKey, dict[BatchId, None]] = {}  # batches that take further rows, by group
         self.largest_seen_bytes = 0  # largest budget of any executor so far
+        self.largest_need_bytes = 0  # largest task of any request so far
+        self.offered_s = 0.0  # device seconds asked for so far, by requests that were accepted or not
+        self.offered = 0  # those requests
+        self.leaving: dict[ExecutorId, None] = {}  # those that were told to leave and are not idle yet
         self.devices: dict[str, int] = {}  # device -> executors that have it
         self.common_device = ""  # the one that most executors have; of equals the first by name
 
@@ -183,6 +187,7 @@ class State:
         if self.devices[executor.device] == 0:
             del self.devices[executor.device]
         self._find_common_device()
+        self.leaving.pop(executor.id, None)
         del self.executors[executor.id]
         _remember(self.gone, executor.id, None)
 

@@ -14,6 +14,7 @@ from brickwork.control.actions import (
     Dispatch,
     Finish,
     Join,
+    Leave,
     Load,
     Release,
     Stop,
@@ -82,6 +83,8 @@ def _detail(action: Action) -> str:
             return f"{action.model} on {action.executor}"
         case Stop():
             return f"{action.task_id} of batch {action.batch} on {action.executor}"
+        case Leave():
+            return action.executor
         case Release():
             return f"{len(action.handles)} tensors"
         case Finish():

@@ -1,29 +1,32 @@
 """Policy: how many executors should each workflow set have, and where do they come from?
 
-Fed by one summary per set, some seconds old. A set needs what keeps its load at UTILISATION and works its backlog off
-in BACKLOG_S. Sets that have had more than they need for COOL_DOWN_S give the surplus away, first to sets that lack
-some (a move costs a drain and loads, but no start), then back to where it came from. What is still lacking is started:
-the device type with most speed for its price among those whose memory suffices and that are to be had. A set without
-work for IDLE_S keeps nothing.
+Loads are counted in *units*: devices of the reference type; a device twice as fast is two. A set needs what keeps its
+load at UTILISATION and works its backlog off in BACKLOG_S, and has to spare what it has beyond the most that it could
+use of late (`driver.py` keeps that). Between the two lies the hysteresis: a set that needs 3.1 units has no use for one
+of its 4 taken away and given back every minute. What sets lack is given by those that have to spare (a move costs a
+drain and loads, but no cold start), and started after that: the device type with most speed for its price among those
+whose memory suffices and that are to be had. What nobody lacks is stopped, the dearest for its speed first.
 
-    images needs 7 and has 4, clips needs 1 and has 3     two move from clips to images, one is started
+    images needs 7 and has 4, clips could use 1 and has 3     two move from clips to images, one is started
+
+source    OnePiece, Node Manager; differs: devices of several types, prices, scale to zero
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 
 UTILISATION = 0.8
 """Share of an executor's time that load may fill."""
 
+KEEP_UTILISATION = 0.6
+"""A set could use what keeps its load at this: random arrivals ask for a third more from one minute to the next."""
+
 BACKLOG_S = 30.0
 """Within so many seconds a backlog should be worked off: a started executor takes about as long to be useful."""
 
-COOL_DOWN_S = 60.0
-"""A set gives executors away only after it could have spared them for so long."""
-
-IDLE_S = 600.0
-"""A set that had no work for so long is scaled to zero."""
+EPS = 1e-6
+"""Units that are no lack and no surplus, but rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +34,19 @@ class DeviceType:
     """A kind of device that the fleet can start."""
 
     name: str
-    speed: float  # beside the type in whose device seconds loads are counted
-    price_per_h: float  # > 0
+    speed: float  # units that one device is, > 0
+    price_per_h: float  # >= 0
     memory_bytes: int
-    limit: int  # executors of it that may exist
 
 
 @dataclass(frozen=True, slots=True)
 class SetLoad:
-    """What one workflow set says of itself."""
+    """What is known of one workflow set."""
 
     name: str
-    executors: int  # that it owns
-    rate: float  # device seconds asked for per second
-    backlog_s: float  # device seconds accepted and not begun
-    idle_s: float  # since it had work
-    spare_for_s: float  # since it could have given one away
+    executors: Mapping[str, int]  # by device type: that it has, or will have when orders under way are done
+    needs: float  # units that it needs now
+    could_use: float  # units: the most that it could use of late, >= needs
     need_bytes: int  # memory that its largest task needs
 
 
@@ -56,6 +56,7 @@ class Move:
 
     source: str
     target: str
+    device: str
     count: int
 
 
@@ -73,53 +74,73 @@ class Stop:
     """Drain and stop `count` executors of a set."""
 
     source: str
+    device: str
     count: int
 
 
-FleetPlan = tuple[Move | Start | Stop, ...]
+Order = Move | Start | Stop
 
 
-def plan_fleet(sets: Sequence[SetLoad], types: Sequence[DeviceType], running: Mapping[str, int]) -> FleetPlan:
-    """What to do now, moves first.
+def units(rate: float, backlog_s: float, utilisation: float) -> float:
+    """Units for a load.
 
-    running    executors that exist, by device type
+    rate         device seconds asked for per second
+    backlog_s    device seconds accepted and not begun
     """
-    missing = {each.name: wanted(each) - each.executors for each in sets}
-    spare = {each.name: -missing[each.name] for each in sets if missing[each.name] < 0 and _may_give(each)}
-    lacking = {name: count for name, count in missing.items() if count > 0}
-    orders: list[Move | Start | Stop] = []
-    for target in sorted(lacking, key=lambda name: (-lacking[name], name)):
-        for source in sorted(spare, key=lambda name: (-spare[name], name)):
-            if count := min(spare[source], lacking[target]):
-                orders.append(Move(source, target, count))
-                spare[source] -= count
-                lacking[target] -= count
-    room = {each.name: each.limit - running.get(each.name, 0) for each in types}
-    for each in sets:
-        orders += _starts(each, lacking.get(each.name, 0), types, room)
-    return (*orders, *(Stop(source, count) for source, count in spare.items() if count))
+    return rate / utilisation + backlog_s / BACKLOG_S
 
 
-def wanted(load: SetLoad) -> int:
-    """Executors that a set needs."""
-    if load.backlog_s == 0.0 and load.idle_s >= IDLE_S:
-        return 0
-    return max(1, ceil(load.rate / UTILISATION + load.backlog_s / BACKLOG_S))
+def plan_fleet(sets: Sequence[SetLoad], types: Sequence[DeviceType], free: Mapping[str, int]) -> tuple[Order, ...]:
+    """What to do now: moves, then starts, then stops.
+
+    free    devices that can be started, by type
+    """
+    lacks = {each.name: each.needs - _held(each, types) for each in sets}
+    spare = {each.name: dict(_spare(each, types)) for each in sets}
+    orders: list[Order] = []
+    room = dict(free)
+    for target in sorted(sets, key=lambda each: (-lacks[each.name], each.name)):
+        fitting = _fitting(target, types)
+        for source in sorted(spare, key=lambda name: (-sum(spare[name].values()), name)):
+            given, lacks[target.name] = _take(lacks[target.name], fitting, spare[source])
+            orders += [Move(source, target.name, device, count) for device, count in given]
+        started, lacks[target.name] = _take(lacks[target.name], fitting, room)
+        orders += [Start(target.name, device, count) for device, count in started]
+    stops = [Stop(name, device, count) for name, some in spare.items() for device, count in some.items() if count]
+    return (*sorted(orders, key=lambda each: isinstance(each, Start)), *stops)
 
 
-def _may_give(load: SetLoad) -> bool:
-    return load.spare_for_s >= COOL_DOWN_S or load.idle_s >= IDLE_S
-
-
-def _starts(load: SetLoad, count: int, types: Sequence[DeviceType], room: dict[str, int]) -> list[Move | Start | Stop]:
-    """Starts that make up for `count` missing executors, in units of the reference type; takes them out of `room`."""
+def _fitting(load: SetLoad, types: Sequence[DeviceType]) -> list[DeviceType]:
+    """The types that can hold the set's tasks, those with most speed for their price first."""
     fitting = [each for each in types if each.memory_bytes >= load.need_bytes]
-    orders: list[Move | Start | Stop] = []
-    missing = float(count)
-    for each in sorted(fitting, key=lambda kind: (kind.price_per_h / kind.speed, kind.name)):
-        number = min(room[each.name], ceil(missing / each.speed - 1e-9))
-        if missing > 0.0 and number > 0:
-            orders.append(Start(load.name, each.name, number))
-            room[each.name] -= number
-            missing -= number * each.speed
-    return orders
+    return sorted(fitting, key=lambda each: (each.price_per_h / each.speed, -each.speed, each.name))
+
+
+def _held(load: SetLoad, types: Sequence[DeviceType]) -> float:
+    """Units that the set has, in devices that can hold its tasks."""
+    return sum(each.speed * load.executors.get(each.name, 0) for each in _fitting(load, types))
+
+
+def _spare(load: SetLoad, types: Sequence[DeviceType]) -> Iterator[tuple[str, int]]:
+    """Devices that the set can do without, by type: all that are too small for it, and of the others the dearest."""
+    fitting = _fitting(load, types)
+    surplus = max(0.0, _held(load, types) - load.could_use)
+    for each in reversed(fitting):
+        count = min(load.executors.get(each.name, 0), floor(surplus / each.speed + EPS))
+        surplus -= count * each.speed
+        yield each.name, count
+    for each in types:
+        if each not in fitting:
+            yield each.name, load.executors.get(each.name, 0)
+
+
+def _take(lack: float, fitting: Sequence[DeviceType], pool: dict[str, int]) -> tuple[list[tuple[str, int]], float]:
+    """Devices out of `pool` that make up for `lack` units, by type, and what is lacking still."""
+    taken: list[tuple[str, int]] = []
+    for each in fitting:
+        count = min(pool.get(each.name, 0), ceil(lack / each.speed - EPS)) if lack > EPS else 0
+        if count:
+            taken.append((each.name, count))
+            pool[each.name] -= count
+            lack -= count * each.speed
+    return taken, lack

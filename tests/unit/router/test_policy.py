@@ -4,7 +4,7 @@ Method: a few summaries and the one answer.
 """
 
 from brickwork.core.ids import ModelId
-from brickwork.router.policy import LOAD_S, SetSummary, choose_set
+from brickwork.router.policy import LOAD_S, START_S, SetSummary, choose_set
 
 DIT = frozenset({ModelId("dit")})
 
@@ -22,9 +22,10 @@ def test_the_least_wait_counts_loads_too() -> None:
     assert choose_set([summary("a", 2.0 + 2 * LOAD_S + 0.1), cold], DIT) == "b"
 
 
-def test_a_set_without_executors_is_no_choice() -> None:
-    assert choose_set([summary("a", 0.0, executors=0), summary("b", 99.0)], DIT) == "b"
-    assert choose_set([summary("a", 0.0, executors=0)], DIT) is None
+def test_a_set_without_executors_gets_what_would_wait_longer_elsewhere() -> None:
+    assert choose_set([summary("a", 0.0, executors=0), summary("b", 2 * START_S - 1)], DIT) == "b"
+    assert choose_set([summary("a", 0.0, executors=0), summary("b", 2 * START_S + 1)], DIT) == "a"
+    assert choose_set([summary("a", 0.0, executors=0)], DIT) == "a"
 
 
 def test_of_equals_the_one_that_got_least_of_late() -> None:
