@@ -31,6 +31,13 @@ SMALL: dict[str, Any] = {
     "faults": [{"kind": "crash", "at_s": 2, "device": 0, "back_after_s": 1}],
 }
 
+SETS: dict[str, Any] = SMALL | {
+    "fleet": [{"device": "h800", "count": 3, "start_s": 1.0}],
+    "sets": [{"name": "a", "workflows": ["sd3_t2i"], "devices": [1]}, {"name": "b", "devices": [1]}],
+    "node_manager": {"every_s": 2.0, "cool_down_s": 4.0, "idle_s": 10.0},
+    "faults": [*SMALL["faults"], {"kind": "coordinator", "at_s": 3, "back_after_s": 2, "set": 1}],
+}
+
 known = st.sampled_from(
     ["gamma", "spikes", "diurnal", "trace", "brickwork", "B0", "B3", "B5", "ideal", "sd3_t2i@x+lora", "h800", "h100"]
 )
@@ -73,10 +80,10 @@ def test_any_data_is_refused_in_words(document: Any) -> None:
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=160, deadline=None)
 def test_any_change_of_a_valid_scenario_is_run_or_refused_in_words(draw: st.DataObject) -> None:
-    document = copy.deepcopy(SMALL)
-    for path in draw.draw(st.lists(st.sampled_from(paths(SMALL)), min_size=1, max_size=2)):
+    document = copy.deepcopy(draw.draw(st.sampled_from([SMALL, SETS])))
+    for path in draw.draw(st.lists(st.sampled_from(paths(document)), min_size=1, max_size=2)):
         at = document
         try:
             for key in path[:-1]:
@@ -90,8 +97,9 @@ def test_any_change_of_a_valid_scenario_is_run_or_refused_in_words(draw: st.Data
         assert str(error).strip()
 
 
-def test_the_small_scenario_runs() -> None:
-    run(SMALL)
+@pytest.mark.parametrize("document", [SMALL, SETS], ids=["one set", "two sets"])
+def test_the_small_scenarios_run(document: dict[str, Any]) -> None:
+    run(document)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "profile": {"core"},
     "observe": {"core"},
     "control": {"core", "graph", "compiler", "profile"},
-    "sim": {"core", "graph", "compiler", "profile", "control", "observe", "load"},
+    "router": {"core", "control"},
+    "node_manager": {"core", "control"},
+    "sim": {"core", "graph", "compiler", "profile", "control", "router", "node_manager", "observe", "load"},
     "wire": {"core", "compiler", "graph", "observe"},
     "data": {"core"},
     "load": {"core", "client"},
@@ -35,6 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 NEVER = {
     "control": {"asyncio", "time", "random", "socket", "torch", "threading", "os", "secrets", "uuid"},
+    "router": {"asyncio", "time", "random", "socket", "torch"},
+    "node_manager": {"asyncio", "time", "random", "socket", "torch"},
     "compiler": {"asyncio", "time", "random", "socket", "torch"},
     "graph": {"asyncio", "time", "random", "socket", "torch", "os"},
     "sim": {"torch", "socket"},

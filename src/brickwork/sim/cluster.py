@@ -17,13 +17,14 @@ from brickwork.control.actions import (
     Dispatch,
     Finish,
     Join,
+    Leave,
     Load,
     Release,
     Stop,
     Unload,
     Yield,
 )
-from brickwork.control.events import Event, ExecutorJoined, ExecutorLost, RequestArrived, Woke
+from brickwork.control.events import Event, ExecutorJoined, ExecutorLost, LeaveRequested, RequestArrived, Woke
 from brickwork.control.machine import Control
 from brickwork.control.story import written
 from brickwork.core.ids import ExecutorId
@@ -50,6 +51,7 @@ class Slot:
     device: str = "cpu-1"
     can_step: bool = True  # obeys Join and Yield
     max_degree: int = 8
+    number: int = 0  # for the timeline
 
 
 class Cluster:
@@ -61,6 +63,8 @@ class Cluster:
     link_s      one way between coordinator and executor
     spans       takes the timeline
     restart     makes the Control that takes over after a Takeover
+    loop        clock that this cluster shares with others; None: its own
+    report      where all of them put what happened; None: its own
     """
 
     def __init__(
@@ -74,11 +78,14 @@ class Cluster:
         link_s: float = LINK_S,
         spans: Callable[[Span], None] | None = None,
         restart: Callable[[], Control] | None = None,
+        loop: Loop | None = None,
+        report: Report | None = None,
     ):
         self.control = control
-        self.loop = Loop()
+        self.loop = loop or Loop()
         self.ledger = Ledger()
-        self.report = Report()
+        self.report = report or Report()
+        self.on_gone: Callable[[str, bool], None] = lambda slot, is_broken: None  # told of slots that are here no more
         self._contents = Contents(self.ledger)
         contents = self._contents
         self._physics = Physics(
@@ -93,8 +100,9 @@ class Cluster:
         self._executors: dict[ExecutorId, VirtualExecutor] = {}
         self._busy_s: list[float] = []  # of executors that died
         self._log = sha256() if logs else None
+        self._leaving: dict[str, None] = {}  # slots whose executors were told to leave
         self._wake_s: float | None = None
-        self._is_down = False
+        self.is_down = False
 
     # what is planned before the run
 
@@ -103,7 +111,7 @@ class Cluster:
         self.loop.after(delay_s, partial(self._join, slot.name))
 
     def submit(self, arrival: Arrival) -> None:
-        self.loop.after(arrival.time_s, partial(self._arrive, arrival))
+        self.loop.after(arrival.time_s, partial(self.arrive, arrival))
 
     def feed(self, arrivals: Iterable[Arrival]) -> None:
         """Submit arrivals that come in order of time, each once the one before has arrived."""
@@ -124,10 +132,14 @@ class Cluster:
     def run(self, max_calls: int = 1_000_000_000) -> Report:
         """Run until nothing is left to do."""
         self.loop.run(max_calls)
-        self.report.log_digest = self._log.hexdigest() if self._log else ""
-        self.report.leaked = len(self.ledger.live)
-        self.report.busy_s = sum(self._busy_s) + sum(each.busy_s for each in self._executors.values())
+        self.account()
         return self.report
+
+    def account(self) -> None:
+        """Enter into the report what is known at the end only."""
+        self.report.log_digest += self._log.hexdigest() if self._log else ""
+        self.report.leaked += len(self.ledger.live)
+        self.report.busy_s += sum(self._busy_s) + sum(each.busy_s for each in self._executors.values())
 
     # what happens
 
@@ -140,7 +152,31 @@ class Cluster:
             self._carry_out(action)
         if self._checks:
             self.control.state.check()
+        if self._leaving:
+            self.loop.after(0.0, self._see_off)
         self._arm_wake()
+
+    def leave(self, count: int, device: str) -> list[str]:
+        """Have control give up to `count` executors of a device type back. The slots that go; `on_gone` hears of each
+        once it is idle."""
+        if self.is_down:
+            return []
+        before = len(self._leaving)
+        self.tell(LeaveRequested(count, device))
+        return list(self._leaving)[before:]
+
+    def _see_off(self) -> None:
+        """Slots whose executors control has forgotten are here no more."""
+        for name in list(self._leaving):
+            if ExecutorId(f"{name}.{self._lives[name]}") not in self.control.state.executors:
+                self._remove(name)
+
+    def _remove(self, name: str, is_broken: bool = False) -> None:
+        if (executor := self._of_slot(name)) is not None:
+            self._kill(executor)
+        self._leaving.pop(name, None)
+        del self._slots[name]
+        self.on_gone(name, is_broken)
 
     def _feed_next(self, arrivals: Iterator[Arrival]) -> None:
         if (following := next(arrivals, None)) is not None:
@@ -148,23 +184,22 @@ class Cluster:
 
     def _arrive_of(self, arrivals: Iterator[Arrival], arrival: Arrival) -> None:
         self._feed_next(arrivals)
-        self._arrive(arrival)
+        self.arrive(arrival)
 
-    def _arrive(self, arrival: Arrival) -> None:
+    def arrive(self, arrival: Arrival) -> None:
         self.report.arrived(arrival.request, self.loop.now_s, arrival.is_judged)
-        if self._is_down:
+        if self.is_down:
             return self.report.ended(arrival.request.id, self.loop.now_s, Outcome.REJECTED, "nobody listens")
         inputs = self._contents.take(arrival)
         self.tell(RequestArrived(arrival.request, arrival.plan, inputs))
 
     def _join(self, name: str) -> None:
-        if self._is_down:
-            return  # whoever takes over starts them all
+        if self.is_down or name not in self._slots or self._of_slot(name) is not None:
+            return  # whoever takes over starts them all; a slot that has left does not come back by itself
         slot = self._slots[name]
         life = self._lives[name] = self._lives.get(name, 0) + 1
         executor_id = ExecutorId(f"{name}.{life}")
         random = Random(f"executor {self._seed} {executor_id}")
-        number = list(self._slots).index(name) + 1 if self._physics.spans else 0
         self._executors[executor_id] = VirtualExecutor(
             executor_id,
             slot.device,
@@ -173,7 +208,7 @@ class Cluster:
             self._physics,
             partial(self._tell_later, name, self.control),
             random,
-            number,
+            slot.number,
             name,
         )
         self.tell(
@@ -200,6 +235,8 @@ class Cluster:
         executor.tell(ExecutorLost(executor.id, "killed by signal 9"))
         if rejoin_after_s is not None:
             self.loop.after(rejoin_after_s, partial(self._join, name))
+        else:
+            self._remove(name, is_broken=True)
 
     def _kill(self, executor: VirtualExecutor) -> None:
         executor.die()
@@ -216,7 +253,7 @@ class Cluster:
     def _lose_control(self, back_after_s: float) -> None:
         """Coordinator and executors are gone; tensors with them."""
         assert self._restart is not None, "a Takeover needs `restart`, which makes the next Control"
-        self._is_down = True
+        self.is_down = True
         self.report.crashes += 1
         for executor in [each for each in self._executors.values() if not each.is_dead]:
             executor.is_dead = True  # nobody helps the others: all die at once
@@ -226,7 +263,9 @@ class Cluster:
 
     def _take_over(self) -> None:
         assert self._restart is not None
-        self.control, self._wake_s, self._is_down = self._restart(), None, False
+        self.control, self._wake_s, self.is_down = self._restart(), None, False
+        for name in list(self._leaving):
+            self._remove(name)
         for name in self._slots:
             self._join(name)
         for arrival in self._contents.accepted():
@@ -249,7 +288,7 @@ class Cluster:
             self.loop.after(max(0.0, wake_s - self.loop.now_s), self._woke, wake_s)
 
     def _woke(self, wake_s: float) -> None:
-        if self._wake_s == wake_s and not self._is_down:  # else an earlier one has replaced it
+        if self._wake_s == wake_s and not self.is_down:  # else an earlier one has replaced it
             self._wake_s = None
             self.tell(Woke())
 
@@ -261,6 +300,8 @@ class Cluster:
             case Dispatch() | Load() | Unload() | Assist():
                 executor = self._executors[action.executor]
                 self._links.to_slot(executor.slot, executor.obey, action)
+            case Leave():
+                self._leaving[self._executors[action.executor].slot] = None
             case Release():
                 for handle in action.handles:
                     self.ledger.take_back(handle)

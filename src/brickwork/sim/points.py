@@ -1,5 +1,6 @@
 """One point of a comparison: a policy by name, on all seeds of a scenario, and the verdict."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +60,8 @@ def evaluate(
     if len(given.fleet) > 1:
         raise ScenarioError(f"policy: {given.policy} places on one type of device; the fleet has {len(given.fleet)}.")
     _refuse_faults(given)
+    if given.sets or given.node_manager:
+        raise ScenarioError(f"sets: policy {given.policy} has one fixed fleet; use policy {OURS}, or leave sets out.")
     found, detail = BASELINES[given.policy](load, given.fleet[0].count, admits, stops)
     return Point(given.policy, found, detail)
 
@@ -105,11 +108,22 @@ def _detail(reports: Sequence[Report]) -> dict[str, Any]:
     return {
         "loads_per_request": sum(report.loads.total() for report in reports) / arrived,
         "busy_s_per_request": sum(report.busy_s for report in reports) / arrived,
+        "device_hours": sum(report.reserved_s for report in reports) / 3600,
+        **({"fleet_orders": _orders(reports)} if any(report.orders for report in reports) else {}),
         "joins": sum(report.joins for report in reports),
         "yields": sum(report.yields for report in reports),
         "events": sum(report.events for report in reports),
         "unfinished": sum(report.outcomes["unfinished"] for report in reports),
     }
+
+
+def _orders(reports: Sequence[Report]) -> str:
+    """What the Node Manager ordered, in devices."""
+    counts: Counter[str] = Counter()
+    for report in reports:
+        for _, order in report.orders:
+            counts[type(order).__name__.lower()] += order.count
+    return ", ".join(f"{counts[kind]} {kind}" for kind in ("move", "start", "stop"))
 
 
 def _finished_s(run: Run) -> float | None:

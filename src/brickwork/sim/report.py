@@ -7,6 +7,7 @@ from brickwork.control.actions import Accept, Action, Dispatch, Finish, Join, Lo
 from brickwork.core.ids import RequestId
 from brickwork.core.request import Outcome, Request
 from brickwork.load.report import Sample, attainment, latency_s
+from brickwork.node_manager.policy import Order
 
 
 @dataclass(slots=True)
@@ -49,6 +50,8 @@ class Report:
     degrees: Counter[int] = field(default_factory=Counter)  # dispatches by number of devices
     crashes: int = 0
     leaked: int = 0  # tensors alive after the end
+    orders: list[tuple[float, Order]] = field(default_factory=list)  # of the Node Manager, with their times
+    reserved_s: float = 0.0  # device seconds held for the sets, idle or starting included
     busy_s: float = 0.0  # device seconds in batches, helping included
     log_digest: str = ""  # sha256 of every action with its time and cause
 
@@ -74,6 +77,11 @@ class Report:
                 self.yields += 1
             case Finish():
                 self.ended(action.request_id, now_s, action.outcome, action.error)
+
+    @property
+    def ended_s(self) -> float:
+        """When the last request ended; 0 without any."""
+        return max((run.finished_s or run.arrived_s for run in self.runs.values()), default=0.0)
 
     @property
     def outcomes(self) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import ceil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from brickwork.profile.table import Profile
 from brickwork.sim import faults, scenario
 from brickwork.sim.baselines.costs import GIB, cost
 from brickwork.sim.cluster import Cluster, Slot
+from brickwork.sim.loop import Loop
+from brickwork.sim.managed import simulate_sets
 from brickwork.sim.published import plan, values
 from brickwork.sim.recipes import recipe_of
 from brickwork.sim.report import Report, Run
@@ -88,33 +91,54 @@ def simulate(
 
     stream    `streams.draws(given, seed, ...)`
     """
-    watch = watch or Watch()
-    policies = policies_of(given.policy)
+    watch, slots, policies = watch or Watch(), slots_of(given), policies_of(given.policy)
+    report = Report()
 
     def control() -> Control:
         return Control(profile, policies)
 
-    cluster = Cluster(
-        control(), profile, seed, given.noise, watch.checks, watch.logs, given.link_s, watch.spans, restart=control
-    )
-    slots = slots_of(given)
-    for slot in slots:
-        cluster.add(slot)
-    for arrival in _warming(_arrivals(given, profile, stream[: 2 * len(slots)])):
-        cluster.submit(arrival)
-    cluster.feed(_told(_later(_arrivals(given, profile, stream)), watch, cluster.report))
-    for fault in given.faults:
-        cluster.schedule(_fault(fault, slots))
-    report = cluster.run()
+    def cluster(loop: Loop) -> Cluster:
+        return Cluster(
+            control(), profile, seed, given.noise, watch.checks, watch.logs, given.link_s, watch.spans,
+            restart=control, loop=loop, report=report,
+        )  # fmt: skip
+
+    warming = list(_warming(_arrivals(given, profile, stream[: 2 * len(slots)])))
+    later = _told(_later(_arrivals(given, profile, stream)), watch, report)
+    happening = [(fault.set if isinstance(fault, scenario.CoordinatorLoss) else None, _fault(fault, slots))
+                 for fault in given.faults]  # fmt: skip
+    if given.sets or given.node_manager:
+        simulate_sets(given, profile, slots, cluster, chain(warming, later), happening, WARM_S)
+    else:
+        _one_set(slots, cluster(Loop()), warming, later, [fault for _, fault in happening])
     report.runs = {name: run for name, run in report.runs.items() if not name.startswith(WARM)}
     return report
+
+
+def _one_set(
+    slots: Sequence[Slot],
+    cluster: Cluster,
+    warming: Sequence[Arrival],
+    later: Iterator[Arrival],
+    happening: Sequence[faults.Fault],
+) -> None:
+    """One set that has all devices, always."""
+    for slot in slots:
+        cluster.add(slot)
+    for arrival in warming:
+        cluster.submit(arrival)
+    cluster.feed(later)
+    for fault in happening:
+        cluster.schedule(fault)
+    report = cluster.run()
+    report.reserved_s = len(slots) * max(0.0, report.ended_s - WARM_S)
 
 
 def slots_of(given: Scenario) -> list[Slot]:
     slots: list[Slot] = []
     for devices in given.fleet:
         for _ in range(devices.count):
-            slots.append(Slot(f"d{len(slots)}", int(devices.memory_gib * GIB), devices.device))
+            slots.append(Slot(f"d{len(slots)}", int(devices.memory_gib * GIB), devices.device, number=len(slots) + 1))
     return slots
 
 
@@ -131,7 +155,7 @@ def _arrivals(given: Scenario, profile: Profile, stream: Sequence[Draw]) -> Iter
             known[key] = (plan(what), slo, values(what))
         made, slo, given_values = known[key]
         request = Request(RequestId(f"r-{number}"), made.workflow, given_values, slo)
-        yield Arrival(draw.time_s, request, made, draw.is_in_spike)
+        yield Arrival(draw.time_s, request, made, draw.is_in_spike, draw.part.workflow)
 
 
 def _later(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:

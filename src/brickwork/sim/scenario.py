@@ -23,6 +23,7 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 Index = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+WithinDay = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -39,6 +40,7 @@ class Devices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         60.6  # weights and activations: of 80 GB, 58 GiB of weights and the largest decode beside them
     )
     price_per_hour: NotNegative = 0.0
+    start_s: NotNegative = 30.0  # cold start, from the Node Manager's order until its executor joins
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +52,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guidance: bool | None = None  # classifier-free guidance: two rows a step; None: as published
     size_px: tuple[Count, Count] | None = None  # height, width; None: as published
     deadline_s: Positive | None = None  # None: slo_scale x latency alone
+    day_shift: Share = 0.0  # of a day, by which its day is later than that of the others; for diurnal arrivals
     lora: Share = 0.0  # chance that a request brings an adapter that has to be loaded and merged first
 
 
@@ -130,6 +133,7 @@ class CoordinatorLoss(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
 
     at_s: NotNegative
     back_after_s: Positive
+    set: Index = 0  # whose coordinator, by number
 
 
 class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="partition"):
@@ -141,6 +145,22 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
 
 
 Fault = Crash | Slow | Messages | CoordinatorLoss | Partition
+
+
+class WorkflowSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A coordinator with executors of its own."""
+
+    name: Text
+    workflows: tuple[Text, ...] = ()  # that it serves, as the mix names them; (): all
+    devices: tuple[Annotated[int, msgspec.Meta(ge=0, le=100_000)], ...] = ()  # at the start, of each entry of the fleet
+
+
+class NodeManagement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A Node Manager moves, starts and stops the executors of the sets."""
+
+    every_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 5.0
+    cool_down_s: WithinDay = 60.0  # a set gives away what it could do without for so long
+    idle_s: WithinDay = 600.0  # a set without work for so long keeps nothing
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -166,6 +186,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     noise: Share = 0.0  # relative deviation of batch and load times
     link_s: Share = 0.0002  # one way between coordinator and executor
     faults: tuple[Fault, ...] = ()
+    sets: Annotated[tuple[WorkflowSet, ...], msgspec.Meta(max_length=100)] = ()  # (): one that has all and serves all
+    node_manager: NodeManagement | None = None  # None: every set keeps what it has
 
 
 class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -99,7 +99,7 @@ def _varying(scenario: Scenario, arrivals: Spikes | Diurnal, random: Random, see
     for k, (part, share) in enumerate(parts):
         if share > 0:
             own = [w for w, who in zip(windows, spiking, strict=True) if who == k or arrivals.of == "all"]  # type: ignore[union-attr]
-            breaks_s, rates = _rates(arrivals, share, own, scenario)
+            breaks_s, rates = _rates(arrivals, share, own, scenario, part.day_shift)
             times_s = varying_times_s(breaks_s, rates, Random(f"{random.random()} {k}"))
             streams.append(zip(times_s, repeat(k), repeat(part)))
     starts = iter([*windows, (float("inf"), float("inf"))])
@@ -126,7 +126,7 @@ def _spiking(parts: int, windows: int, seed: int) -> list[int]:
 
 
 def _rates(
-    arrivals: Spikes | Diurnal, share: float, windows: list[tuple[float, float]], scenario: Scenario
+    arrivals: Spikes | Diurnal, share: float, windows: list[tuple[float, float]], scenario: Scenario, day_shift: float
 ) -> tuple[list[float], list[float]]:
     rate = arrivals.rate_per_s * share
     if isinstance(arrivals, Diurnal):
@@ -134,8 +134,9 @@ def _rates(
         if mean <= 0:
             raise ScenarioError(f"{scenario.name}: arrivals.by_hour: every part of the day is 0; give one a factor.")
         part_s = arrivals.day_s / len(arrivals.by_hour)
+        later = round(day_shift * len(arrivals.by_hour))
         parts = range(int(_until_s(scenario, arrivals.rate_per_s) / part_s) + 2 * len(arrivals.by_hour))
-        factors = [arrivals.by_hour[k % len(arrivals.by_hour)] / mean for k in parts]
+        factors = [arrivals.by_hour[(k - later) % len(arrivals.by_hour)] / mean for k in parts]
         return [k * part_s for k in parts], [max(1e-12, rate * factor) for factor in factors]
     breaks_s, rates = [0.0], [rate]
     for start_s, end_s in windows:

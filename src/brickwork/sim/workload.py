@@ -28,6 +28,7 @@ class Arrival:
     request: Request
     plan: Plan
     is_judged: bool = True
+    part: str = ""  # its workflow as the mix names it, by which a router knows the sets that serve it
 
 
 def poisson(mix: Sequence[Kind], rate_per_s: float, count: int, seed: int) -> list[Arrival]:
