@@ -253,6 +253,8 @@ class Cluster:
     def _lose_control(self, back_after_s: float) -> None:
         """Coordinator and executors are gone; tensors with them."""
         assert self._restart is not None, "a Takeover needs `restart`, which makes the next Control"
+        if self.is_down:
+            return  # there is none to lose
         self.is_down = True
         self.report.crashes += 1
         for executor in [each for each in self._executors.values() if not each.is_dead]:

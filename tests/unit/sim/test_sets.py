@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from brickwork.core.request import Outcome
@@ -143,7 +143,7 @@ troubles = st.one_of(
     idle_s=st.floats(0.0, 60.0),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, phases=[Phase.explicit, Phase.generate])
 def test_whatever_happens_every_request_ends(
     faults: list[dict[str, Any]],
     counts: tuple[int, int],
