@@ -10,6 +10,10 @@ queueing adds is in the simulated points.
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lines import Lines
 
 from brickwork.profile.files import shipped_profile
 from brickwork.sim.baselines.costs import Cost, cost
@@ -17,6 +21,10 @@ from brickwork.sim.scenario import Part
 
 LOADS = (0.05, 0.07, 0.1, 0.2, 0.4, 0.6, 0.8)
 GANG = 8
+FLEET = 16
+WORKFLOWS = {
+    "video-480p": "wan21_i2v_480p", "video-480p-4step": "wan21_i2v_480p_4step", "video-720p": "wan21_i2v_720p",
+}  # fmt: skip
 
 
 def clip(name: str) -> Cost:
@@ -42,6 +50,32 @@ def calculator(name: str) -> list[dict[str, object]]:
         }
         for load in LOADS
     ]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One simulated point. Device-seconds of a clip."""
+
+    scenario: str
+    rate: float  # clips per second
+    load: float  # share of the fleet that monoliths need, alone
+    attainment: float
+    ours_s: float
+    always_on_s: float
+    scaled_s: float
+
+
+def measured(lines: Lines) -> Iterator[Measured]:
+    """The simulated points beside what monoliths of 8 devices reserve for the same clips."""
+    for (file, row, _), points in lines.rows.items():
+        line, rate = points.get(("brickwork", "common")), json.loads(row).get("requests per second")
+        if line is None or rate is None:
+            continue
+        scenario = file.removesuffix(".yaml")
+        what = clip(WORKFLOWS[scenario])
+        scaled_s = GANG * what.at_degree_s(GANG)
+        ours_s = line["detail"]["busy_s_per_request"]
+        yield Measured(scenario, rate, rate * scaled_s / FLEET, line["attainment"], ours_s, FLEET / rate, scaled_s)
 
 
 if __name__ == "__main__":

@@ -55,3 +55,31 @@ def test_the_calculator_of_video_agrees_with_what_is_published() -> None:
     four = e5.calculator("wan21_i2v_480p_4step")[0]
     assert 1 - 1 / float(str(forty["against_scaled"])) == pytest.approx(0.13, abs=0.01)
     assert float(str(four["against_scaled"])) == pytest.approx(3.1, abs=0.05)
+
+
+def test_goals_are_computed_from_lines() -> None:
+    """Ratios of what stands in the lines, a policy that held nothing; a line that is missing."""
+    from goals import goals_of
+    from lines import Lines
+
+    def line(rate: float | None) -> dict[str, object]:
+        return {"rate": rate}
+
+    rows = {
+        ("s-d.yaml", '{"arrivals.cv": 3, "arrivals.streams": "merged"}', "all"): {
+            ("brickwork", "common"): line(2.0), ("B0", "common"): line(0.5), ("B1", "common"): line(None),
+            ("B2", "common"): line(1.6), ("B2", "own"): line(9.0), ("B5r", "common"): line(0.9),
+        }
+    }  # fmt: skip
+    found = {goal: (shown, is_reached) for goal, shown, is_reached in goals_of("e1", Lines(rows))}
+    assert found["S-D, CV 3, one stream: times B0: at least 3"] == ("4.00", True)
+    assert found["S-D, CV 3, one stream: times B1: at least 3"][1] is True
+    assert found["S-D, CV 3, one stream: times the best of B0 to B2: at least 1.6"] == ("1.25", False)
+    assert found["S-D, CV 3, one stream: times ideal2: at least 0.9"] == ("", None)
+
+
+def test_one_more_unit_costs_what_is_published() -> None:
+    from scale_out import scale_out
+
+    base_s = {each.family: each.base_s for each in scale_out()}
+    assert base_s["SD3"] == pytest.approx(0.4, abs=0.05) and base_s["FLUX-dev"] == pytest.approx(2.9, abs=0.05)
