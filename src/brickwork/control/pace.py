@@ -38,6 +38,14 @@ class Pace:
                 passing_s -= steps * one_s
             self.left = {task: left - steps for task, left in self.left.items() if left > steps}
 
+    def boundary_s(self, now_s: float) -> float:
+        """Seconds from `now_s` until the step that runs is over."""
+        self.advance(now_s)
+        step_s = self.step_s(max(1, len(self.left)))
+        if self.as_of_s > now_s or not self.left:
+            return max(0.0, self.as_of_s - now_s) + step_s
+        return min(self.left.values()) % 1.0 * step_s
+
     def end_s(self) -> float:
         """When the last row ends."""
         return self._replay(sorted(self.left.values()))[-1] if self.left else self.as_of_s + self.rest_s

@@ -110,5 +110,4 @@ def _as_victim(turn: Turn, task: TaskRecord, executor: ExecutorRecord) -> Victim
     load_s = sum(estimate.load_s(device, model) for model in absent)
     reload_s = sum(estimate.load_s(device, model) for model in again)
     run_s = load_s + estimate.equal_batch_s(device, task.works, 1)
-    step_s = batch.pace.step_s(max(1, len(batch.pace.left)))
-    return Victim(executor.id, laxity_s, run_s + reload_s, step_s + run_s)
+    return Victim(executor.id, laxity_s, run_s + reload_s, batch.pace.boundary_s(turn.now_s) + run_s)

@@ -122,6 +122,12 @@ class TestPace:
         assert pace.left == pytest.approx({"a": 1.5, "b": 3.5})
         assert pace.end_s() == pytest.approx(10.52)
 
+    def test_a_step_ends_where_the_next_begins(self) -> None:
+        pace = self.pace()
+        assert pace.boundary_s(9.5) == pytest.approx(0.5 + 0.1), "it begins at 10"
+        assert pace.boundary_s(10.27) == pytest.approx(0.03)
+        assert pace.boundary_s(10.41) == pytest.approx(0.05), "one row is left, and its steps are shorter"
+
     def test_a_row_that_joins_is_told_its_own_end_and_the_last(self) -> None:
         own_s, last_s = self.pace().ends_with_s(1.0)
         assert own_s == pytest.approx(10.1) and last_s == pytest.approx(10.1 + 0.3 + 0.12)
