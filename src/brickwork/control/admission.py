@@ -7,8 +7,12 @@ learned, so that nearly all who are accepted are in time. Without a deadline a r
 
 A refused request is told when to come back, and the time holds: it is when what ranks before it, *with what other
 refused requests were promised before*, leaves its deadline enough (`promises.py`). Who comes at that time is measured
-against accepted work only. All others must be able to wait MARGIN longer than predicted and must not make what was
-promised late, so that those who were promised find room whatever the prediction did not see.
+against accepted work only. All others must be able to wait a margin longer than predicted (MARGIN, and PROMISED while
+promises are held) and must not make what was promised late, so that those who were promised find room.
+
+Where not all can be served, the time of one dear request serves many cheap ones. So who asks for more device time than
+most must be able to wait longer than predicted, the more the dearer, and cheap ones find room in a burst. All the same
+every workflow keeps its share: the margin shrinks as its requests are refused or late, and is gone at FLOOR.
 
     2 executors, free in 0.2 and 0.4 s; 0.6 s of accepted work and 2.0 s promised rank before a request that takes
     0.5 s and is wanted within 1.0 s, all in device seconds:
@@ -29,9 +33,20 @@ millisecond, so a longer queue would only hide that the fleet is too small."""
 NO_EXECUTOR_RETRY_S = 5.0
 """What a refused request is told while no executor is there: about the time one takes to start."""
 
-MARGIN = 0.2
-"""Share of the predicted wait that a request is refused for beside it, unless it was told to come."""
+MARGIN = 0.1
+"""Share of the predicted wait that a request is refused for beside it, unless it was told to come: for what the
+prediction does not see."""
 
+PROMISED = 0.1
+"""As much again while promises are held, so that they can be kept. Where nobody comes back it would leave devices
+idle."""
+
+DEAR = 0.3
+"""The same for a request that asks for twice the mean device seconds, while all requests of its workflow are served;
+for one of three times the mean twice that."""
+
+FLOOR = 0.85
+"""Of a workflow of which no more are served, a request is refused only if it would be late, however dear it is."""
 
 IDLE = 4.0
 """A request whose wait may be so many times longer is accepted whatever was promised to others: devices would soon have
@@ -82,6 +97,8 @@ class Arrival:
     is_promised: bool  # it was refused before and told to come now
     allowance: float  # by which predicted waits have to be taken longer to hold nearly always
     requests: int  # accepted and not finished
+    dearness: float = 1.0  # its device seconds over the mean of what was asked for of late
+    served: float = 1.0  # share of its workflow's requests that were accepted and in time of late
     devices: int = 1  # that it needs at once to be in time
 
 
@@ -101,9 +118,10 @@ def admit_by_predicted_finish(arrival: Arrival) -> Admitted | Refused:
     """Accept or refuse one request.
 
     source    DiFlow's admission (work in flight over executors, against the slack); differs: loads count, only work
-              that ranks before it counts, and a refusal says when to come back, which holds
+              that ranks before it counts, dear requests leave room for others, and a refusal says when to come back,
+              which holds
     """
-    promised_s, promised_requests, margin = arrival.promised_s, arrival.promised_requests, MARGIN
+    promised_s, promised_requests, margin = arrival.promised_s, arrival.promised_requests, _margin(arrival)
     if arrival.is_promised:
         promised_s, promised_requests, margin = 0.0, 0.0, 0.0
     if (surplus := arrival.requests + promised_requests + 1 - MAX_QUEUED_REQUESTS) > 0:
@@ -132,6 +150,12 @@ def admit_all(arrival: Arrival) -> Admitted | Refused:
     company = _company(arrival, left_s - arrival.load_s)
     wait_s = _wait_s(arrival, company, 0.0)
     return Admitted(arrival.now_s + arrival.load_s + wait_s + company.path_s, wait_s)
+
+
+def _margin(arrival: Arrival) -> float:
+    """Share of the predicted wait that a new request must be able to wait beside it."""
+    spare = max(0.0, arrival.served - FLOOR) / (1.0 - FLOOR)  # of its workflow, over what it is left
+    return MARGIN + PROMISED * min(1.0, arrival.promised_requests) + DEAR * spare * max(0.0, arrival.dearness - 1.0)
 
 
 def _hopeless(arrival: Arrival, deadline_s: float) -> Refused:

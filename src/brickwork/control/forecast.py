@@ -37,17 +37,21 @@ def is_outdated(turn: Turn, request: RequestRecord) -> bool:
     return request.has_deadline and is_quiet and request.fastest_s > given_s >= _profiled_s(turn, request)
 
 
-def learn_wait(turn: Turn, request: RequestRecord, outcome: Outcome) -> None:
-    """Take in whether a request with a deadline that had to wait was in time."""
-    ended = outcome in (Outcome.SUCCEEDED, Outcome.EXPIRED) and request.request.slo.deadline_s is not None
-    if ended and MIN_WAIT * request.path_s < request.wait_s < inf:
-        turn.state.allowance.learn(outcome is Outcome.EXPIRED or turn.now_s > request.due_s)
+def learn_end(turn: Turn, request: RequestRecord, outcome: Outcome) -> None:
+    """Take in whether a request with a deadline was in time, above all one that had to wait."""
+    if outcome not in (Outcome.SUCCEEDED, Outcome.EXPIRED) or request.request.slo.deadline_s is None:
+        return
+    was_late = outcome is Outcome.EXPIRED or request.is_late or turn.now_s > request.due_s
+    turn.state.shares.learn(request.request.workflow, not was_late)
+    if MIN_WAIT * request.path_s < request.wait_s < inf:
+        turn.state.allowance.learn(was_late)
 
 
 def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arrival:
     state, promises = turn.state, turn.state.promises
     nowhere = [model for model in request.facts.models.values() if not state.replicas(model.id)]
     rank = turn.policies.rank(request.rank_due_s, request.path_s, False, request.number, 0)
+    own_s = sum(task.share_s for task in request.tasks.values())
     return Arrival(
         now_s=turn.now_s,
         arrived_s=request.arrived_s,
@@ -58,7 +62,7 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
         companies=_companies(turn, request),
         load_s=sum(turn.estimate.load_s(turn.device, model) for model in nowhere),
         start_s=rank[0],
-        own_s=sum(task.share_s for task in request.tasks.values()),
+        own_s=own_s,
         queued_s=state.demand.before(rank),
         frees=_frees(turn, request.due_s - request.path_s - turn.now_s),
         promised_s=promises.kept * promises.demand.before(rank),
@@ -68,6 +72,8 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
         is_promised=promise is not None and is_due(promise, turn.now_s),
         allowance=state.allowance.factor,
         requests=len(state.requests),
+        dearness=state.shares.dearness(own_s),
+        served=state.shares.served(request.request.workflow),
     )
 
 

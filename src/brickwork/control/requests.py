@@ -4,7 +4,7 @@ from brickwork.control.actions import Accept, Finish, Stop
 from brickwork.control.admission import Admitted, Refused
 from brickwork.control.events import CancelRequested, RequestArrived
 from brickwork.control.fetch import fetch
-from brickwork.control.forecast import is_outdated, judge, learn_wait
+from brickwork.control.forecast import is_outdated, judge, learn_end
 from brickwork.control.instances import instantiate
 from brickwork.control.lateness import watch
 from brickwork.control.lifecycle import move
@@ -35,6 +35,8 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
         state.correction.forget(turn.device, {work.key for task in request.tasks.values() for work in task.works})
         request = instantiate(turn, event)
     state.promises.expire(turn.now_s)
+    if request.has_deadline:
+        state.shares.ask(sum(task.share_s for task in request.tasks.values()))
     promise = state.promises.find(event.request.resend_key)
     _count_offer(turn, request, is_new=promise is None)
     for task in request.tasks.values():
@@ -47,6 +49,8 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
         request, verdict = lower(turn, event, request, promise, verdict)
     if isinstance(verdict, Refused):
         _promise(turn, request, promise, verdict)
+        if request.has_deadline and verdict.retry_after_s is not None:
+            state.shares.learn(request.request.workflow, is_served=False)
         return _refuse(turn, event, Outcome.REJECTED, verdict.error, verdict.retry_after_s)
     if promise is not None:
         state.promises.keep(promise)
@@ -140,7 +144,7 @@ def settle(turn: Turn, request: RequestRecord) -> None:
 
 
 def _finish(turn: Turn, request: RequestRecord, finish: Finish) -> None:
-    learn_wait(turn, request, finish.outcome)
+    learn_end(turn, request, finish.outcome)
     turn.state.remove_request(request)
     turn.order(finish, request.id)
 

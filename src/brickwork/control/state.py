@@ -29,6 +29,7 @@ from brickwork.control.records import (
     RequestRecord,
     TaskRecord,
 )
+from brickwork.control.shares import Shares
 from brickwork.control.story import Story
 from brickwork.control.tenants import Tenants
 from brickwork.core.ids import BatchId, ExecutorId, ModelId, PlanId, RequestId, TaskId
@@ -65,6 +66,7 @@ class State:
         self.popularity: dict[ModelId, Popularity] = {}  # of models that were asked for of late
         self.next_scaling_s = 0.0
         self.allowance = Allowance()  # of predicted waits
+        self.shares = Shares()  # of workflows
         self.story = Story()
 
         self.idle_by_free: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-free bytes, id) of the idle

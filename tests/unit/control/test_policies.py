@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from brickwork.control.admission import (
+    DEAR,
+    FLOOR,
     MARGIN,
     MAX_QUEUED_REQUESTS,
     NO_EXECUTOR_RETRY_S,
+    PROMISED,
     STALE_S,
     Admitted,
     Arrival,
@@ -90,8 +93,20 @@ class TestAdmission:
         assert admit_by_predicted_finish(view) == Admitted(110.5, wait_s=9.5)
 
     def test_a_deadline_is_met_when_the_wait_may_be_a_margin_longer(self) -> None:
-        assert is_admitted(arrival(deadline_s=101.0 + 2.0 * (1 + MARGIN) + 1e-9, queued_s=4.0))
-        assert not is_admitted(arrival(deadline_s=101.0 + 2.0 * (1 + MARGIN) - 0.01, queued_s=4.0))
+        latest_s = 101.0 + 2.0 * (1 + MARGIN + PROMISED)
+        assert is_admitted(arrival(deadline_s=latest_s + 1e-9, queued_s=4.0, promised_requests=1.0))
+        assert not is_admitted(arrival(deadline_s=latest_s - 0.01, queued_s=4.0, promised_requests=1.0))
+        assert is_admitted(arrival(deadline_s=101.0 + 2.0 * (1 + MARGIN) + 1e-9, queued_s=4.0)), (
+            "nobody is to come back"
+        )
+
+    def test_dear_requests_leave_room_for_others_until_their_workflow_has_its_floor(self) -> None:
+        latest_s = 101.0 + 2.0 * (1 + MARGIN + DEAR)
+        assert is_admitted(arrival(deadline_s=latest_s + 1e-9, queued_s=4.0, dearness=2.0))
+        assert not is_admitted(arrival(deadline_s=latest_s - 0.01, queued_s=4.0, dearness=2.0))
+        assert is_admitted(arrival(deadline_s=latest_s - 0.01, queued_s=4.0, dearness=0.5))
+        assert is_admitted(arrival(deadline_s=latest_s - 0.01, queued_s=4.0, dearness=2.0, served=FLOOR))
+        assert is_admitted(arrival(deadline_s=101.0, dearness=100.0)), "nobody is there to leave room for"
 
     def test_an_idle_system_needs_no_margin(self) -> None:
         assert is_admitted(arrival(deadline_s=101.0))
