@@ -60,22 +60,32 @@ class Measured:
     rate: float  # clips per second
     load: float  # share of the fleet that monoliths need, alone
     attainment: float
-    ours_s: float
+    busy_s: float  # in batches, helping included
     always_on_s: float
     scaled_s: float
+    managed_attainment: float | None  # the same with the Node Manager; None: no line
+    managed_s: float | None  # held from the order to start a device until it has left
 
 
 def measured(lines: Lines) -> Iterator[Measured]:
     """The simulated points beside what monoliths of 8 devices reserve for the same clips."""
+    managed = {}
+    for (file, row, _), points in lines.rows.items():
+        if "node_manager" in row and (line := points.get(("brickwork", "common"))):
+            clips = len(line["seeds"]) * line["requests"]
+            held_s = 3600 * line["detail"]["device_hours"] / clips
+            managed[file, json.loads(row)["requests per second"]] = (line["attainment"], held_s)
     for (file, row, _), points in lines.rows.items():
         line, rate = points.get(("brickwork", "common")), json.loads(row).get("requests per second")
-        if line is None or rate is None:
+        if line is None or rate is None or "node_manager" in row:
             continue
         scenario = file.removesuffix(".yaml")
-        what = clip(WORKFLOWS[scenario])
-        scaled_s = GANG * what.at_degree_s(GANG)
-        ours_s = line["detail"]["busy_s_per_request"]
-        yield Measured(scenario, rate, rate * scaled_s / FLEET, line["attainment"], ours_s, FLEET / rate, scaled_s)
+        scaled_s = GANG * clip(WORKFLOWS[scenario]).at_degree_s(GANG)
+        busy_s = line["detail"]["busy_s_per_request"]
+        yield Measured(
+            scenario, rate, rate * scaled_s / FLEET, line["attainment"], busy_s, FLEET / rate, scaled_s,
+            *managed.get((file, rate), (None, None)),
+        )  # fmt: skip
 
 
 if __name__ == "__main__":
