@@ -183,7 +183,7 @@ def _measured(lines: Lines) -> str:
 
 
 def _device_hours(lines: Lines) -> str:
-    """Devices that hold the day, as device-hours; and what a fleet is held for when the Node Manager starts and stops."""
+    """Devices that hold the day, as device-hours; and what is held when the Node Manager starts and stops devices."""
     rows = []
     for (_, row, _), points in lines.rows.items():
         for (policy, _), line in points.items():
@@ -232,8 +232,12 @@ def _against_whole(lines: Lines) -> str:
 
 
 EXTRA = {
-    "e4": (_device_hours,), "e3": (_scale_out,), "e5": (_measured, _calculator), "e7": (_recovery,), "ablation": (_against_whole,),
-}  # fmt: skip
+    "e3": (_scale_out,),
+    "e4": (_device_hours,),
+    "e5": (_measured, _calculator),
+    "e7": (_recovery,),
+    "ablation": (_against_whole,),
+}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

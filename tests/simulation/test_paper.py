@@ -26,7 +26,7 @@ TRACES = PAPER.parents[2] / "shared" / "traces"
         ("e2", "burst-cv", "brickwork,B0,fluid"),
         ("e3", "", "brickwork,B1"),
         ("e4", "", "brickwork,B1"),
-        ("e5", "video-480p", "brickwork,B4-8"),
+        ("e5", "video-480p", ""),
         ("e6", "sizes-uniform", ""),
         ("e7", "", ""),
         ("ablation", "s-g", "brickwork,brickwork:fifo"),
