@@ -28,6 +28,11 @@ Charges = list[tuple[Call, float]]
 """Calls of a batch, and the seconds that each is charged with."""
 
 
+MIN_CALLS = 3
+"""Of so many rows, to be a point of the profile: one call that was interrupted takes several times its due. Where there
+are no others, fewer must do."""
+
+
 class Observer(Protocol):
     """Told by a coordinator what happens. Must be quick and not raise."""
 
@@ -78,8 +83,10 @@ def serving(notes: Notes, device: str, loads: DeviceProfile) -> Serving:
         seconds[call].append(taken_s)
     mean_s = {call: fmean(taken) for call, taken in sorted(seconds.items())}
     table: dict[str, dict[str, CallProfile]] = defaultdict(dict)
-    for (key, shape), calls in groupby(mean_s, key=lambda call: call[:2]):
-        table[key][shape] = CallProfile(Curve(tuple((call[2], mean_s[call]) for call in calls)))
+    for (key, shape), group in groupby(mean_s, key=lambda call: call[:2]):
+        calls = list(group)
+        often = [call for call in calls if len(seconds[call]) >= MIN_CALLS] or calls
+        table[key][shape] = CallProfile(Curve(tuple((call[2], mean_s[call]) for call in often)))
     measured = DeviceProfile(table, loads.load_base_s, loads.load_bytes_per_s, loads.loads_s)
     return Serving(Profile({device: measured}), fmean(hops_s), _noise(charges, mean_s))
 

@@ -6,6 +6,7 @@ Method: reports written by hand, of batches whose calls take known times, with k
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from brickwork.control.actions import Dispatch
 from brickwork.control.events import RequestArrived
@@ -61,6 +62,24 @@ def test_what_remains_of_the_time_are_two_hops() -> None:
 def test_loads_are_as_they_were_known() -> None:
     device = serving(notes_of("r-1"), "cpu-1", LOADS).profile.devices["cpu-1"]
     assert (device.load_base_s, device.load_bytes_per_s) == (0.5, 1e9)
+
+
+def test_rows_that_were_seen_once_are_no_point_beside_those_that_were_seen_often() -> None:
+    often, once = notes_of("r-1", "r-2", steps=4), notes_of("r-3", steps=1)
+    assert points(often) == [4]
+    assert points(once) == [2], "it is all there is"
+    [(now_s, report)] = once.reports
+    often.requests |= once.requests
+    often.ordered_s[BatchId(8)] = 10.0
+    often.reports.append((now_s, structs.replace(report, batch=BatchId(8))))
+    assert points(often) == [4]
+
+
+def points(notes: Notes) -> list[int]:
+    """Rows of which the profile has figures."""
+    [shapes] = serving(notes, "cpu-1", LOADS).profile.devices["cpu-1"].calls.values()
+    [call] = shapes.values()
+    return [rows for rows, _ in call.seconds.points]
 
 
 def test_a_batch_that_takes_what_others_took_does_not_scatter() -> None:
