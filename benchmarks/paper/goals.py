@@ -51,7 +51,7 @@ def _e1(lines: Lines) -> Iterator[Goal]:
         for others, goal in ((("B0",), 3.0), (("B1",), 3.0), (MONOLITHS, 1.6), (DIFLOW, 2.0)):
             yield _paired(f"{name}, CV 3, one stream: times {_named(others)}", merged, others, goal)
         yield _paired(f"{name}, CV 1, one stream: times {_named(DIFLOW)}", at(1, "merged"), DIFLOW, 1.3)
-        for cv, streams in ((1, "merged"), (1, "per-workflow"), (3, "merged"), (3, "per-workflow")):
+        for cv, streams in ((1, "merged"), (3, "merged"), (3, "per-workflow")):
             where = f"{name}, CV {cv}, {'one stream' if streams == 'merged' else 'a stream for each workflow'}"
             yield _paired(f"{where}: times ideal2", at(cv, streams), ("ideal2",), 0.9)
             yield _paired(f"{where}: times the all-resident EDF pool", at(cv, streams), ("edf-pool",), 1.0)

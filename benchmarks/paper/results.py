@@ -106,13 +106,20 @@ def _all_rows(scenario: str, found: str, rows: dict[tuple[str, str], dict[tuple[
         said = "; ".join(f"{_short(key)} {_plain(value)}" for key, value in varied.items()) or "as in the file"
         said += "; in spikes" if judge == "spikes" else ""
         is_reference = varied.get("arrivals.cv", 1) == 1 and varied.get("arrivals.streams", "merged") == "merged"
-        for policy in dict.fromkeys(policy for policy, _ in points):
+        for policy in sorted({policy for policy, _ in points}, key=_place):
             own, common = points.get((policy, "own")), points.get((policy, "common"))
             line = _line(policy, found, own, common)
             reference = [REFERENCE.get((scenario, policy), "") if is_reference else ""] if with_reference else []
             cells.append([said, *line, *reference])
             said = ""
     return table(head + (["independent runs"] if with_reference else []), cells)
+
+
+def _place(policy: str) -> tuple[int, str]:
+    """Ours first, then baselines, then bounds."""
+    return next(
+        (k for k, start in enumerate(("brickwork", "B", "fifo", "edf", "ideal")) if policy.startswith(start)), 9
+    ), policy
 
 
 def _line(policy: str, found: str, own: Line | None, common: Line | None) -> list[str]:
