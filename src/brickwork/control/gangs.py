@@ -5,6 +5,7 @@ are idle executors of the leader's device type and host: holders of the models f
 Which layout is taken is the policy's choice (`parallelism.py`).
 """
 
+from itertools import chain
 from typing import NamedTuple
 
 from brickwork.control.parallelism import Choice, SpreadView
@@ -101,14 +102,14 @@ def _helpers(turn: Turn, task: TaskRecord, leader: ExecutorRecord, count: int) -
     """Up to `count` idle executors that could help, holders of the models first."""
     state, needs = turn.state, task.needs
     holders = state.models[needs.heaviest[0]].idle_holders.first(MAX_LOOKED_AT)
-    roomy = [key[1] for key in state.idle_by_free.first(MAX_LOOKED_AT)]
+    roomy = (key[1] for key in state.idle_by_free.first(MAX_LOOKED_AT))
     activation_bytes = turn.estimate.activation_bytes(leader.device, task.works, 1)
     found: list[ExecutorRecord] = []
-    for executor_id in dict.fromkeys(holders + roomy):
+    for executor_id in chain(holders, roomy):
         if len(found) == count:
             break
         executor = state.executors[executor_id]
-        if executor is not leader and _fits(task, leader, executor, activation_bytes):
+        if executor is not leader and executor not in found and _fits(task, leader, executor, activation_bytes):
             found.append(executor)
     return found
 
@@ -125,5 +126,4 @@ def _fits(task: TaskRecord, leader: ExecutorRecord, executor: ExecutorRecord, ac
 
 
 def _load_s(turn: Turn, executor: ExecutorRecord, models: tuple[ModelSpec, ...]) -> float:
-    absent = [model for model in models if model.id not in executor.replicas]
-    return sum(turn.estimate.load_s(executor.device, model) for model in absent)
+    return sum([turn.estimate.load_s(executor.device, model) for model in models if model.id not in executor.replicas])

@@ -64,12 +64,12 @@ class Control:
         turn = Turn(self.state, self._estimate, self._policies, now_s, device, _words(event))
         self.state.ready.unpark_due(now_s)
         match event:
+            case BatchReported():
+                reports.report(turn, event)
             case RequestArrived():
                 requests.arrive(turn, replace(event, plan=self._shared(event.plan)))
             case CancelRequested():
                 requests.cancel(turn, event)
-            case BatchReported():
-                reports.report(turn, event)
             case ExecutorWaiting():
                 reports.wait(turn, event)
             case ExecutorJoined():
@@ -166,12 +166,12 @@ def _words(event: Event) -> str:
     """The event in a few words, for causes."""
     name = type(event).__name__
     match event:
+        case BatchReported() | ExecutorWaiting():
+            return f"{name} {event.batch} by {event.executor}"
         case RequestArrived():
             return f"{name} {event.request.id}"
         case CancelRequested():
             return f"{name} {event.request_id}"
-        case BatchReported() | ExecutorWaiting():
-            return f"{name} {event.batch} by {event.executor}"
         case ExecutorJoined() | ExecutorLost():
             return f"{name} {event.executor}"
         case ModelLoaded() | ModelUnloaded() | LoadFailed():

@@ -11,7 +11,7 @@ its next step boundary and goes on later from there, so what it has computed is 
     the FLUX request yields, is delayed by 2.1 s, and has 6.9 s left
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from math import inf
 from typing import NamedTuple
 
@@ -35,7 +35,8 @@ class UrgentView(NamedTuple):
 
     slack_s: float | None  # seconds from now within which it has to end; None: no deadline
     waiting_finish_s: float  # until it would be done if it waits for a device, from now
-    victims: Sequence[Victim]
+    victims: Iterable[Victim]  # worked out as they are looked at; can be gone through once
+    run_s: float = 0.0  # that the task takes, wherever its models are: no victim is delayed by less
 
 
 def preempt_by_laxity(view: UrgentView) -> Victim | None:
@@ -45,8 +46,11 @@ def preempt_by_laxity(view: UrgentView) -> Victim | None:
     source    GENSERVE pre-empts video at step boundaries; differs: only where both can be in time
     """
     slack_s = inf if view.slack_s is None else view.slack_s
+    can_wait = view.waiting_finish_s <= slack_s
+    if view.run_s > slack_s or (can_wait and view.run_s > SHORT * (view.waiting_finish_s - view.run_s)):
+        return None  # whoever it is
     able = [v for v in view.victims if v.finish_s <= slack_s and v.laxity_s >= v.delay_s]
-    if view.waiting_finish_s <= slack_s:
+    if can_wait:
         able = [v for v in able if v.delay_s <= SHORT * (view.waiting_finish_s - v.finish_s)]
     return min(able, key=lambda victim: (victim.delay_s - victim.laxity_s, victim.executor), default=None)
 

@@ -85,8 +85,10 @@ def _victim(turn: Turn, task: TaskRecord, finish_s: float) -> BatchRecord | None
     for model in task.needs.heaviest[:1]:
         ids += [key[1] for key in state.models[model].lax_holders.first(MAX_LOOKED_AT)]
         ids += [key[1] for key in state.models[model].busy_holders.first(MAX_LOOKED_AT)]
-    victims = [_as_victim(turn, task, state.executors[executor]) for executor in dict.fromkeys(ids)]
-    chosen = turn.policies.preempt(UrgentView(slack, finish_s, [victim for victim in victims if victim]))
+    found = (_as_victim(turn, task, state.executors[executor]) for executor in dict.fromkeys(ids))
+    victims = (victim for victim in found if victim)
+    run_s = min([turn.estimate.equal_batch_s(device, task.works, 1) for device in state.devices])
+    chosen = turn.policies.preempt(UrgentView(slack, finish_s, victims, run_s))
     if chosen is None:
         return None
     batch_id = state.executors[chosen.executor].batch
@@ -101,13 +103,15 @@ def _as_victim(turn: Turn, task: TaskRecord, executor: ExecutorRecord) -> Victim
     laxity_s = turn.state.executors[batch.executor].laxity_s
     if laxity_s is None:
         return None
-    need = need_bytes(turn, task, device) - executor.activation_bytes
-    leaving = unloads(turn, task, executor, need) if need_bytes(turn, task, device) <= executor.memory_bytes else None
-    if leaving is None or batch.pace is None:
+    need = need_bytes(turn, task, device)
+    if batch.pace is None or need > executor.memory_bytes:
+        return None
+    leaving = unloads(turn, task, executor, need - executor.activation_bytes)
+    if leaving is None:
         return None
     absent = [model for model in task.needs.models if model.id not in executor.replicas]
-    again = [executor.replicas[model].model for model in leaving if model in batch.group_models]
-    load_s = sum(estimate.load_s(device, model) for model in absent)
-    reload_s = sum(estimate.load_s(device, model) for model in again)
+    again = [executor.replicas[model].model for model in leaving if model in batch.group_models] if leaving else ()
+    load_s = sum([estimate.load_s(device, model) for model in absent])
+    reload_s = sum([estimate.load_s(device, model) for model in again])
     run_s = load_s + estimate.equal_batch_s(device, task.works, 1)
     return Victim(executor.id, laxity_s, run_s + reload_s, batch.pace.boundary_s(turn.now_s) + run_s)

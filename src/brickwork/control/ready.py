@@ -92,6 +92,8 @@ class ReadyQueue:
 
     def peek(self, group: Group, count: int) -> list[TaskRecord]:
         """The `count` most urgent tasks of a group (fewer when it has fewer), in order."""
+        if count == 1 or group.size == 1:
+            return [self.head(group)]
         taken: list[tuple[Rank, int, TaskRecord]] = []
         while group.heap and len(taken) < count:
             entry = heappop(group.heap)

@@ -69,8 +69,8 @@ class TaskRecord:
         """Steps of its loop that are left; 0 without a loop."""
         steps = 0
         for work in self.works:
-            if work.is_step:
-                steps = max(steps, work.trips)
+            if work.is_step and work.trips > steps:
+                steps = work.trips
         return steps
 
     def set_alone(self) -> None:

@@ -39,4 +39,4 @@ def let_go(request: RequestRecord, names: Iterable[str]) -> list[TensorHandle]:
 def arguments(task: TaskRecord) -> tuple[Scalar | TensorHandle, ...]:
     """What the task's program is given, in the order of its params."""
     scalars, values = task.request.scalars, task.request.values
-    return tuple(scalars[name] if name in scalars else values[name].handle for name in task.plan.args)
+    return tuple([scalars[name] if name in scalars else values[name].handle for name in task.plan.args])
