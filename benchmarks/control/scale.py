@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--load", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--simulate", action="store_true", help="time the simulation of one set, and its memory")
-    parser.add_argument("--profile", action="store_true", help="print the 30 dearest functions")
+    parser.add_argument("--profile", action="store_true", help="print the 40 dearest functions")
     options = parser.parse_args()
     random = Random(f"scale {options.seed}")
     plans = pool(options.models, options.workflows, random)
