@@ -16,7 +16,8 @@ brickwork serve text-to-image my_workflows.py:poster --port 8080 --executors 3
 brickwork serve --config brickwork.toml
 BRICKWORK_STATE_DIR=state brickwork serve
 
-Flags win over variables (BRICKWORK_EXECUTORS), those over the file, that over what is shown.
+Flags win over variables (BRICKWORK_EXECUTORS), those over the file, that over what is shown. Tenants with API keys,
+weights and quotas stand in the file: [[tenants]] with name, key_sha256, weight, priority, max_requests.
 """
 
 

@@ -55,6 +55,7 @@ class Sender:
     arrived_s: float  # at the border, on the coordinator's clock
     fingerprint: str  # digest of the request as it was sent
     key: str | None  # its idempotency key
+    tenant: str = "default"  # whose it is
 
     def idempotency(self, part: str = "") -> Idempotency | None:
         """What tells a repeated request from another one under the same key.
@@ -65,12 +66,14 @@ class Sender:
 
     def resend_key(self, part: str = "") -> str:
         """Equal when a client sends a refused request again: its idempotency key, else all that it sent."""
-        return f"key {self.key}{part}" if self.key is not None else f"body {self.fingerprint}{part}"
+        sent = f"key {self.key}{part}" if self.key is not None else f"body {self.fingerprint}{part}"
+        return f"{self.tenant} {sent}"
 
 
 def sender(http: Request, key: str | None, body: BaseModel) -> Sender:
     sent = json.dumps(body.model_dump(by_alias=True, exclude_unset=True), sort_keys=True)
-    return Sender(http.scope["arrived_s"], hashlib.sha256(sent.encode()).hexdigest(), key)
+    fingerprint = hashlib.sha256(sent.encode()).hexdigest()
+    return Sender(http.scope["arrived_s"], fingerprint, key, http.scope["tenant"] or "default")
 
 
 class ClientGone(Exception):

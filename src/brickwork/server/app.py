@@ -1,5 +1,6 @@
 """The HTTP application: routes, errors and the border, put together."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -8,10 +9,14 @@ from brickwork.server import images_api, jobs_api, system_api
 from brickwork.server.border import Border
 from brickwork.server.errors import install
 from brickwork.server.service import Service
+from brickwork.server.tenants import Keys, TenantSettings
 
 
-def build_app(service: Service, max_body_bytes: int) -> FastAPI:
-    """The application around a service. It needs no further state."""
+def build_app(service: Service, max_body_bytes: int, tenants: Sequence[TenantSettings] = ()) -> FastAPI:
+    """The application around a service. It needs no further state.
+
+    tenants    who may use it; none: everybody
+    """
     app = FastAPI(
         title="brickwork",
         version=version("brickwork"),
@@ -22,5 +27,5 @@ def build_app(service: Service, max_body_bytes: int) -> FastAPI:
     install(app)
     for api in (images_api, jobs_api, system_api):
         api.add_routes(app, service)
-    app.add_middleware(Border, metrics=service.metrics, max_body_bytes=max_body_bytes)
+    app.add_middleware(Border, metrics=service.metrics, max_body_bytes=max_body_bytes, keys=Keys(tenants))
     return app

@@ -1,5 +1,5 @@
 """The outermost layer of every request: its arrival, an id, a bound on its body in bytes and in time, its media type,
-its count.
+its count; and whose it is.
 
 Bodies are read here, whole and bounded, before anything parses them; what is behind sees them as one message.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from brickwork.server.errors import ApiError, envelope
 from brickwork.server.metrics import Metrics
+from brickwork.server.tenants import Keys
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -38,10 +39,11 @@ class ClientGone(Exception):
 class Border:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: Asgi, metrics: Metrics, max_body_bytes: int):
+    def __init__(self, app: Asgi, metrics: Metrics, max_body_bytes: int, keys: Keys):
         self._app = app
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,12 +52,20 @@ class Border:
         scope["request_id"] = f"req_{secrets.token_hex(8)}"
         send = self._counted(scope, send)
         try:
+            scope["tenant"] = self._tenant(scope)
             body = await self._body(scope, receive)
         except ApiError as error:
             return await _refuse(error, scope, receive, send)
         except ClientGone:
             return
         await self._app(scope, _replayed(body, receive), send)
+
+    def _tenant(self, scope: Scope) -> str | None:
+        try:
+            return self._keys.tenant(scope["path"], dict(scope["headers"]).get(b"authorization", b""))
+        except ApiError as error:
+            error.headers |= _LAST
+            raise
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         headers = dict(scope["headers"])

@@ -51,22 +51,22 @@ def add_routes(app: FastAPI, service: Service) -> None:
             response.headers["idempotency-replayed"] = "true"
         return view(job)
 
-    async def list_jobs(query: Annotated[JobQuery, Query()]) -> JobList:
+    async def list_jobs(query: Annotated[JobQuery, Query()], http: Request) -> JobList:
         """Jobs, the newest first."""
-        jobs, has_more = await service.page(query.status, query.after, query.limit)
+        jobs, has_more = await service.page(query.status, query.after, query.limit, http.scope["tenant"])
         return JobList(data=jobs, has_more=has_more)
 
-    async def get_job(job_id: JobIdPath) -> JobView:
+    async def get_job(job_id: JobIdPath, http: Request) -> JobView:
         """One job, with the progress of its tasks while it runs and its outputs once it has succeeded."""
-        return await service.get(job_id)
+        return await service.get(job_id, http.scope["tenant"])
 
-    async def cancel_job(job_id: JobIdPath) -> JobView:
+    async def cancel_job(job_id: JobIdPath, http: Request) -> JobView:
         """End a job at its next step. Repeating it, or canceling a job that has ended, changes nothing."""
-        return await service.cancel(job_id)
+        return await service.cancel(job_id, http.scope["tenant"])
 
-    async def job_events(job_id: JobIdPath, seen: LastEventId = None) -> EventStream:
+    async def job_events(job_id: JobIdPath, http: Request, seen: LastEventId = None) -> EventStream:
         """Server-sent events: `snapshot` (the job), `state`, `progress`, `preview` (a PNG), `result` (the job)."""
-        return EventStream(_stream(service, await service.events(job_id, seen)))
+        return EventStream(_stream(service, await service.events(job_id, seen, http.scope["tenant"])))
 
     def route(path: str, endpoint: Any, method: Literal["GET", "POST"], **options: Any) -> None:
         app.add_api_route(path, endpoint, methods=[method], tags=["jobs"], **{"responses": ERRORS, **options})

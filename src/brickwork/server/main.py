@@ -21,12 +21,15 @@ from typing import Any, TypeVar
 import uvicorn
 
 from brickwork.compiler.artifacts import write_artifacts
+from brickwork.control.machine import Control
 from brickwork.coordinator.embedded import embedded
 from brickwork.core.errors import InputError
+from brickwork.profile.files import starter_profile
 from brickwork.server.app import build_app
 from brickwork.server.metrics import Metrics
 from brickwork.server.service import Service
 from brickwork.server.settings import Settings
+from brickwork.server.tenants import terms
 from brickwork.store.artifacts import ArtifactDirectory
 from brickwork.store.sqlite import SqliteJobStore
 from brickwork.workflow.api import Workflow
@@ -56,7 +59,10 @@ def serve(settings: Settings, workflows: Sequence[Workflow], say: Callable[[str]
     by_name = _by_name(workflows, (settings.state_dir / "artifacts").absolute())
     with _listening(settings) as listening, SqliteJobStore(settings.state_dir) as store:
         metrics = Metrics(by_name)
-        coordinator = embedded(settings.executors, settings.threads, settings.memory_bytes, settings.start_method)
+        control = Control(starter_profile(), tenants=terms(settings.tenants))
+        coordinator = embedded(
+            settings.executors, settings.threads, settings.memory_bytes, settings.start_method, control
+        )
         artifacts = ArtifactDirectory(settings.state_dir / "artifacts")
         service = Service(store, artifacts, coordinator, by_name, metrics)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -66,9 +72,9 @@ def serve(settings: Settings, workflows: Sequence[Workflow], say: Callable[[str]
 async def _run(service: Service, settings: Settings, listening: socket.socket, say: Callable[[str], None]) -> bool:
     signals = _Signals()
     http = _Http(uvicorn.Config(
-        build_app(service, settings.max_body_bytes), log_config=None, access_log=False, server_header=False,
-        proxy_headers=False, lifespan="off", ws="none", backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        build_app(service, settings.max_body_bytes, settings.tenants),
+        log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="off", ws="none",
+        backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S,
     ))  # fmt: skip
     answering = asyncio.ensure_future(http.serve([listening]))
     try:

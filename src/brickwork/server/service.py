@@ -145,6 +145,7 @@ class Service:
             values=tuple(values.items()),
             created_s=time() - (monotonic() - sent.arrived_s),
             epoch=self._epoch,
+            tenant=sent.tenant,
             deadline_s=slo.deadline_s,
             deterministic=slo.deterministic,
             if_late=slo.if_late,
@@ -173,20 +174,27 @@ class Service:
         self.metrics.accepted[job.workflow].inc()
         return replace(job, lowered=live.run.lowered), False
 
-    async def get(self, job_id: str) -> JobView:
-        """raises    NotFound"""
-        return self._shown(await self._row(JobId(job_id)))
+    async def get(self, job_id: str, tenant: str | None = None) -> JobView:
+        """tenant    who asks, and is shown no other's; None: whoever may see all. raises NotFound"""
+        return self._shown(await self._row(JobId(job_id), tenant))
 
-    async def page(self, state: JobState | None, after: str | None, limit: int) -> tuple[list[JobView], bool]:
+    async def page(
+        self, state: JobState | None, after: str | None, limit: int, tenant: str | None = None
+    ) -> tuple[list[JobView], bool]:
         """Jobs, the newest first, and whether there are more. raises NotFound for an unknown `after`"""
+        if after:
+            await self._row(JobId(after), tenant)
         try:
-            jobs = await self._store.list(state=state, after=JobId(after) if after else None, limit=limit + 1)
+            before = JobId(after) if after else None
+            jobs = await self._store.list(tenant=tenant, state=state, after=before, limit=limit + 1)
         except UnknownJob:
             raise NotFound("job", after or "") from None
         return [view(job) for job in jobs[:limit]], len(jobs) > limit
 
-    async def cancel(self, job_id: str) -> JobView:
+    async def cancel(self, job_id: str, tenant: str | None = None) -> JobView:
         """Ask for a job's end at its next step. Idempotent. raises NotFound"""
+        if tenant is not None:
+            await self._row(JobId(job_id), tenant)
         try:
             with self.storage.watched():
                 job = await self._store.request_cancel(JobId(job_id), time())
@@ -205,8 +213,10 @@ class Service:
         live = self._live.get(job.id)
         return await asyncio.shield(live.ended) if live else await self._row(job.id)
 
-    async def events(self, job_id: str, seen: str | None) -> AsyncIterator[Event | None]:
+    async def events(self, job_id: str, seen: str | None, tenant: str | None = None) -> AsyncIterator[Event | None]:
         """The events of a job after `seen`; None now and then while nothing happens. raises NotFound at once"""
+        if tenant is not None:
+            await self._row(JobId(job_id), tenant)
         live = self._live.get(JobId(job_id))
         feed = live.feed if live else self._ended.get(JobId(job_id))
         if feed is None:
@@ -249,7 +259,7 @@ class Service:
         """A job as the coordinator takes it, with as much of its deadline as is left to it."""
         if slo.deadline_s is not None:
             slo = replace(slo, deadline_s=slo.deadline_s - self._delivery.allowance_s(slo.deadline_s))
-        return submission_of(self.workflows[job.workflow], inputs, slo)
+        return replace(submission_of(self.workflows[job.workflow], inputs, slo), tenant=job.tenant)
 
     def _run(self, live: Live, submission: Submission) -> None:
         """Hand a job to the coordinator. raises what says that it was not taken"""
@@ -290,11 +300,14 @@ class Service:
         if not taking.cancelled():
             taking.exception()  # seen, also when nobody waits
 
-    async def _row(self, job_id: JobId) -> Job:
+    async def _row(self, job_id: JobId, tenant: str | None = None) -> Job:
         try:
-            return await self._store.get(job_id)
+            job = await self._store.get(job_id)
         except UnknownJob:
             raise NotFound("job", job_id) from None
+        if tenant is not None and job.tenant != tenant:
+            raise NotFound("job", job_id)  # as if it were not there
+        return job
 
     async def _take_pictures(self, workflow: Workflow, values: dict[str, Any]) -> dict[str, Any]:
         """Decode the pictures among `values`, in which their artifacts take their place."""

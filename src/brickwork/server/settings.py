@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from brickwork.cli.flags import parse_bytes
 from brickwork.core.errors import InputError
+from brickwork.server.tenants import TenantSettings, checked
 
 
 def default_state_dir() -> Path:
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     drain_seconds: Annotated[float, Field(ge=0, le=86400)] = 30.0
     keep_days: Annotated[float, Field(ge=0.001, le=36500)] = 30.0  # jobs that have ended, and their pictures
+    tenants: Annotated[list[TenantSettings], AfterValidator(checked)] = []  # []: nobody needs a key
     max_body_bytes: Annotated[int, Field(ge=1000, le=10**9)] = 10_000_000
 
     @property

@@ -14,6 +14,7 @@ from brickwork.core.errors import InputError, Rejected, RequestFailed
 from brickwork.server.border import Border
 from brickwork.server.errors import as_api_error, body, retry_headers
 from brickwork.server.metrics import Metrics
+from brickwork.server.tenants import Keys
 from brickwork.store.errors import IdempotencyKeyReused, StoreError
 
 CASES: list[tuple[Exception, int, str, str | None]] = [
@@ -61,8 +62,8 @@ def converse(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    border = Border(app, Metrics([]), max_body_bytes=10)
-    asyncio.run(border({"type": "http", "method": "POST", "headers": headers}, receive, send))
+    border = Border(app, Metrics([]), max_body_bytes=10, keys=Keys([]))
+    asyncio.run(border({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive, send))
     return seen, sent
 
 
