@@ -102,6 +102,10 @@ class ControlMachine(RuleBasedStateMachine):
     def shrink(self, count: int) -> None:
         self.world.ask_to_leave(count)
 
+    @rule(start_s=st.sampled_from([0.0, 1.0, 60.0]), count=st.integers(0, 2))
+    def offer(self, start_s: float, count: int) -> None:
+        self.world.offer(start_s, count)
+
     @precondition(lambda self: "cancel" in self.trouble and self.requests)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:

@@ -34,6 +34,7 @@ from brickwork.control.events import (
     ModelLoaded,
     ModelUnloaded,
     RequestArrived,
+    StartOffered,
     Woke,
 )
 from brickwork.control.machine import Control
@@ -116,6 +117,9 @@ class World:
 
     def ask_to_leave(self, count: int) -> None:
         self.tell(LeaveRequested(count, "cpu-1"))
+
+    def offer(self, start_s: float, count: int) -> None:
+        self.tell(StartOffered(start_s, count))
 
     def runnable(self) -> list[ExecutorId]:
         """Executors that can do something: a helper waits for its leader, a leader for its helpers."""

@@ -95,11 +95,20 @@ class LeaveRequested:
 
 
 @record(frozen=True, slots=True)
+class StartOffered:
+    """While the set has no executor, as many as it is asked for are started. Holds until said otherwise; without an
+    offer a set that has no executor refuses what has a deadline."""
+
+    start_s: float  # until they are there
+    count: int  # that can be had at most
+
+
+@record(frozen=True, slots=True)
 class Woke:
     """The time that `Control.next_wake_s()` asked for has come."""
 
 
 Event = (
-    RequestArrived | CancelRequested | ExecutorJoined | ExecutorLost | LeaveRequested
+    RequestArrived | CancelRequested | ExecutorJoined | ExecutorLost | LeaveRequested | StartOffered
     | ModelLoaded | ModelUnloaded | LoadFailed | BatchReported | ExecutorWaiting | Woke
 )  # fmt: skip

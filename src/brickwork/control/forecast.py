@@ -79,8 +79,11 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
 
 def _frees(turn: Turn, slack_s: float) -> list[tuple[float, int]]:
     """When executors are there for a task with so much slack, and how many at a time: those that are idle or would
-    yield to it now, the others when their batches end. Of many, some stand for those around them."""
+    yield to it now, the others when their batches end. Of many, some stand for those around them. While there are none,
+    those that would be started."""
     state, now_s = turn.state, turn.now_s
+    if not state.executors:
+        return [(state.offer.start_s, state.offer.count)] if state.offer and state.offer.count else []
     busy, executors = state.busy_by_free_at, state.executors
     sampled = max(1, len(busy) // MAX_FREES)
     now = len(state.idle_by_free)

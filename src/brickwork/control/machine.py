@@ -25,6 +25,7 @@ from brickwork.control.events import (
     ModelLoaded,
     ModelUnloaded,
     RequestArrived,
+    StartOffered,
     Woke,
 )
 from brickwork.control.expiry import look_again
@@ -78,6 +79,8 @@ class Control:
                 reports.lose(turn, event)
             case LeaveRequested():
                 ask_to_leave(turn, event)
+            case StartOffered():
+                self.state.offer = event
             case ModelLoaded():
                 _loaded(turn, event)
             case LoadFailed():
@@ -178,5 +181,7 @@ def _words(event: Event) -> str:
             return f"{name} {event.model} on {event.executor}"
         case LeaveRequested():
             return f"{name} {event.count} {event.device}"
+        case StartOffered():
+            return f"{name} {event.count} in {event.start_s} s"
         case Woke():
             return name

@@ -13,6 +13,7 @@ from brickwork.compiler.instance import ConcreteWork
 from brickwork.compiler.plan import Plan
 from brickwork.control import check
 from brickwork.control.demand import Demand
+from brickwork.control.events import StartOffered
 from brickwork.control.facts import PlanFacts
 from brickwork.control.fairness import Tenant
 from brickwork.control.indexes import SortedKeys
@@ -84,6 +85,7 @@ class State:
         self.offered_s = 0.0  # device seconds asked for so far, by requests that were accepted or not
         self.offered = 0  # those requests
         self.leaving: dict[ExecutorId, None] = {}  # those that were told to leave and are not idle yet
+        self.offer: StartOffered | None = None  # what would be started for a set that has no executor
         self.devices: dict[str, int] = {}  # device -> executors that have it
         self.common_device = ""  # the one that most executors have; of equals the first by name
 

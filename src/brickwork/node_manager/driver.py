@@ -79,16 +79,17 @@ class NodeManager:
         if summary.is_busy or asked_s > 0.0:
             watch.worked_s = now_s
         watch.offered_s, watch.looked_s = summary.offered_s, now_s
-        return self._weighed(name, summary, watch, executors, speed * summary.queued_s)
+        return self._weighed(name, summary, watch, executors, speed)
 
     def _weighed(
-        self, name: str, summary: Summary, watch: _Watch, executors: Mapping[str, int], backlog_s: float
+        self, name: str, summary: Summary, watch: _Watch, executors: Mapping[str, int], speed: float
     ) -> SetLoad:
         now_s, terms = watch.looked_s, self._terms
+        backlog_s, request_s = speed * summary.queued_s, speed * summary.mean_s
         if now_s - watch.worked_s >= terms.idle_s:
             return SetLoad(name, executors, 0.0, 0.0, summary.need_bytes)
-        needs = max(LEAST, units(watch.rate, backlog_s, UTILISATION))
-        watch.could_use.append((now_s, max(LEAST, units(watch.rate, backlog_s, KEEP_UTILISATION))))
+        needs = max(LEAST, units(watch.rate, backlog_s, request_s, UTILISATION))
+        watch.could_use.append((now_s, max(LEAST, units(watch.rate, backlog_s, request_s, KEEP_UTILISATION))))
         while watch.could_use[0][0] < now_s - terms.cool_down_s:
             watch.could_use.popleft()
         is_young = now_s - watch.since_s < terms.cool_down_s + 2.0 * RATE_S  # its rate is not known yet

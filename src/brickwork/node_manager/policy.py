@@ -1,7 +1,7 @@
 """Policy: how many executors should each workflow set have, and where do they come from?
 
 Loads are counted in *units*: devices of the reference type; a device twice as fast is two. A set needs what keeps its
-load at UTILISATION and works its backlog off in BACKLOG_S, and has to spare what it has beyond the most that it could
+load at UTILISATION and works its backlog off soon, and has to spare what it has beyond the most that it could
 use of late (`driver.py` keeps that). Between the two lies the hysteresis: a set that needs 3.1 units has no use for one
 of its 4 taken away and given back every minute. What sets lack is given by those that have to spare (a move costs a
 drain and loads, but no cold start), and started after that: the device type with most speed for its price among those
@@ -23,7 +23,8 @@ KEEP_UTILISATION = 0.6
 """A set could use what keeps its load at this: random arrivals ask for a third more from one minute to the next."""
 
 BACKLOG_S = 30.0
-"""Within so many seconds a backlog should be worked off: a started executor takes about as long to be useful."""
+"""Within so many seconds a backlog should be worked off, or in the time that one request takes: a started executor
+takes about as long to be useful, and a single long request is no reason to start several."""
 
 EPS = 1e-6
 """Units that are no lack and no surplus, but rounding."""
@@ -81,13 +82,14 @@ class Stop:
 Order = Move | Start | Stop
 
 
-def units(rate: float, backlog_s: float, utilisation: float) -> float:
+def units(rate: float, backlog_s: float, request_s: float, utilisation: float) -> float:
     """Units for a load.
 
     rate         device seconds asked for per second
     backlog_s    device seconds accepted and not begun
+    request_s    device seconds of a request
     """
-    return rate / utilisation + backlog_s / BACKLOG_S
+    return rate / utilisation + backlog_s / max(BACKLOG_S, request_s)
 
 
 def plan_fleet(sets: Sequence[SetLoad], types: Sequence[DeviceType], free: Mapping[str, int]) -> tuple[Order, ...]:

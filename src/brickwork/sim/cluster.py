@@ -24,7 +24,15 @@ from brickwork.control.actions import (
     Unload,
     Yield,
 )
-from brickwork.control.events import Event, ExecutorJoined, ExecutorLost, LeaveRequested, RequestArrived, Woke
+from brickwork.control.events import (
+    Event,
+    ExecutorJoined,
+    ExecutorLost,
+    LeaveRequested,
+    RequestArrived,
+    StartOffered,
+    Woke,
+)
 from brickwork.control.machine import Control
 from brickwork.control.story import written
 from brickwork.core.ids import ExecutorId
@@ -155,6 +163,11 @@ class Cluster:
         if self._leaving:
             self.loop.after(0.0, self._see_off)
         self._arm_wake()
+
+    def offer(self, offer: StartOffered) -> None:
+        """Say what could be started for a set without executors, if that is news."""
+        if not self.is_down and self.control.state.offer != offer:
+            self.tell(offer)
 
     def leave(self, count: int, device: str) -> list[str]:
         """Have control give up to `count` executors of a device type back. The slots that go; `on_gone` hears of each

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from brickwork.control.events import StartOffered
 from brickwork.node_manager.policy import Move, Order, Start, Stop
 from brickwork.sim.cluster import Cluster, Slot
 from brickwork.sim.loop import Loop
@@ -59,6 +60,11 @@ class VirtualFleet:
     def free(self) -> Counter[str]:
         """Devices that can be started, by type."""
         return Counter(each.slot.device for each in self._devices.values() if _is_free(each))
+
+    def offer(self) -> StartOffered:
+        """What could be started: devices that nobody has or will have, and the longest of their starts."""
+        starts_s = [each.start_s for each in self._devices.values() if each.owner is None and not each.is_broken]
+        return StartOffered(max(starts_s, default=0.0), len(starts_s))
 
     def carry_out(self, order: Order) -> None:
         match order:

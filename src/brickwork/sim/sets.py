@@ -74,6 +74,8 @@ class Sets:
         for order in orders:
             self.report.orders.append((self._loop.now_s, order))
             self._fleet.carry_out(order)
+        for each in self._clusters.values():
+            each.offer(self._fleet.offer())
         has_work = any(each.is_down or each.control.state.requests for each in self._clusters.values())
         self._is_asleep = not has_work and not any(self._fleet.owned().values())
         if has_work or not (self._is_fed or self._is_asleep):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from brickwork.core.request import Outcome
 from brickwork.node_manager.policy import Move, Start, Stop
@@ -182,3 +183,22 @@ def test_what_the_sets_say_has_to_fit() -> None:
     with pytest.raises(ScenarioError, match="policy B0 has one fixed fleet"):
         given = scenario(policy="B0")
         evaluate(given, profile_of(given), streams_of(given))
+
+
+def test_a_set_scaled_to_zero_starts_an_executor_for_a_request_that_can_wait_for_it() -> None:
+    """Requests an hour apart: nothing is held between them, and all are in time. Who cannot wait is refused."""
+    given = scenario(
+        fleet=[{"device": "h800", "count": 2, "start_s": 5.0}],
+        sets=[],
+        node_manager={"every_s": 5.0, "cool_down_s": 20.0, "idle_s": 60.0},
+        workflows=[{"workflow": "sd3_t2i", "share": 1}],
+        arrivals={"process": "gamma", "rate_per_s": 1 / 3600, "cv": 0.1},
+        seconds=3600.0 * 8,
+    )
+    report = run(given)
+    check_ends(given, report)
+    assert {run.outcome for run in report.runs.values()} == {Outcome.SUCCEEDED}
+    assert report.reserved_s < 0.1 * report.ended_s
+
+    hasty = run(structs.replace(given, slo_scale=1.2))
+    assert {run.outcome for run in hasty.runs.values()} == {Outcome.REJECTED}
