@@ -12,8 +12,8 @@ Each ✓ is a test (`tests/parity/`): the workflow runs on executors in processe
 its final latents and picture must equal those of the stock Diffusers pipeline with the same seed, **bit for bit**. For
 every family with text to image the same holds after all executors were killed in the middle, and pictures of requests
 that were batched together differ from each alone by at most one part in 255 on 99.9 % of the pixels. Directories are
-tiny and random, built from configurations; nothing is downloaded. `./test tests/parity` runs all of it, in about three
-minutes on two cores. This page is written by `python scripts/models_table.py`.
+tiny and random, built from configurations; nothing is downloaded. `./test tests/parity` runs all of it, in two minutes
+on two cores. This page is written by `python scripts/models_table.py`.
 
 """
 
