@@ -63,8 +63,9 @@ def test_plan_finds_a_fleet_and_its_price() -> None:
         (("simulate", EXAMPLE, "--policy", "best"), "'best' is not known"),
         (("simulate", EXAMPLE, "--trace", "/nowhere/t.json", "--set", "requests=1"), "cannot be written"),
         (("plan", EXAMPLE, "--most", "0"), "--most"),
+        (("plan", EXAMPLE.with_name("two-sets.yaml")), "--set sets=[]"),
     ],
-    ids=["absent", "zero devices", "unknown field", "unknown policy", "unwritable", "most 0"],
+    ids=["absent", "zero devices", "unknown field", "unknown policy", "unwritable", "most 0", "several sets"],
 )
 def test_errors_are_sentences(arguments: tuple[str | Path, ...], says: str) -> None:
     done = brickwork(*arguments)

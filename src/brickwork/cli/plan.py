@@ -39,10 +39,12 @@ def plan(
     from brickwork.cli.simulate import changed, folders
     from brickwork.sim.points import Point, evaluate, streams_of
     from brickwork.sim.run import profile_of
-    from brickwork.sim.scenario import Scenario
+    from brickwork.sim.scenario import Scenario, ScenarioError
     from brickwork.sim.search import fewest_devices
 
     given = changed(scenario, changes, seeds)
+    if given.sets or given.node_manager:
+        raise ScenarioError("sets: devices are searched for one set; add --set sets=[] --set node_manager=null.")
     profile = profile_of(given, scenario.parent)
     streams = streams_of(given, folders(scenario, traces))
     rows: list[dict[str, Any]] = []
