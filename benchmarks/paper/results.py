@@ -70,7 +70,7 @@ def _sum(lines: Iterable[Line]) -> float:
     """Each task's seconds once, though it may hold several points."""
     tasks = {(line["scenario"], line["policy"], line["admission"], line["judge"], line["find"], line["cpu_s"],
               json.dumps({k: v for k, v in line["row"].items() if k != "requests per second"})): line["cpu_s"]
-             for line in lines}  # fmt: skip
+             for line in lines if "cpu_s" in line}  # fmt: skip
     return sum(tasks.values())
 
 
@@ -125,11 +125,13 @@ def _place(policy: str) -> tuple[int, str]:
 def _line(policy: str, found: str, own: Line | None, common: Line | None) -> list[str]:
     last: Line = common or own or {}
     reached = [" / ".join(_number(each[found]) for each in (own, common) if each)] if found else []
-    seeds = [100 * share for share in last["by_seed"]]
-    mark = " (!)" if last["weighted"] < 0.85 else ""
-    share = [f"{100 * last['attainment']:.1f} ({min(seeds):.1f}-{max(seeds):.1f})", f"{100 * last['worst']:.1f}",
-             f"{100 * last['weighted']:.1f}{mark}"]  # fmt: skip
-    loads = last["detail"].get("loads_per_request")
+    share = ["", "", ""]  # lines of older searches for devices tell only those
+    if "by_seed" in last:
+        seeds = [100 * each for each in last["by_seed"]]
+        mark = " (!)" if last["weighted"] < 0.85 else ""
+        share = [f"{100 * last['attainment']:.1f} ({min(seeds):.1f}-{max(seeds):.1f})", f"{100 * last['worst']:.1f}",
+                 f"{100 * last['weighted']:.1f}{mark}"]  # fmt: skip
+    loads = last.get("detail", {}).get("loads_per_request")
     runs = f"{len(last['seeds'])}" + (f" x {last['requests']}" if last.get("requests") else "")
     return [policy, *reached, *share, "" if loads is None else f"{loads:.2f}", runs, f"`{last['commit']}`"]
 
