@@ -51,7 +51,7 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
     state, promises = turn.state, turn.state.promises
     nowhere = [model for model in request.facts.models.values() if not state.replicas(model.id)]
     rank = turn.policies.rank(request.rank_due_s, request.path_s, False, request.number, 0)
-    own_s = sum(task.share_s for task in request.tasks.values())
+    own_s = request.work_s
     return Arrival(
         now_s=turn.now_s,
         arrived_s=request.arrived_s,

@@ -105,6 +105,11 @@ class RequestRecord:
         """It has one that can be met."""
         return self.request.slo.deadline_s is not None and not self.is_late
 
+    @property
+    def work_s(self) -> float:
+        """Device seconds of all its tasks, in batches of the size that costs least."""
+        return sum([task.share_s for task in self.tasks.values()])
+
 
 @dataclass(slots=True, eq=False)
 class ReplicaRecord:

@@ -36,7 +36,7 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
         request = instantiate(turn, event)
     state.promises.expire(turn.now_s)
     if request.has_deadline:
-        state.shares.ask(sum(task.share_s for task in request.tasks.values()))
+        state.shares.ask(request.work_s)
     promise = state.promises.find(event.request.resend_key)
     _count_offer(turn, request, is_new=promise is None)
     for task in request.tasks.values():
@@ -61,7 +61,7 @@ def _count_offer(turn: Turn, request: RequestRecord, is_new: bool) -> None:
     """The set was asked for the request's device seconds. One that comes back as it was told has been counted."""
     if is_new:
         turn.state.offered += 1
-        turn.state.offered_s += sum(task.share_s for task in request.tasks.values())
+        turn.state.offered_s += request.work_s
 
 
 def _refuse_over_quota(turn: Turn, event: RequestArrived) -> None:
@@ -89,7 +89,7 @@ def _promise(turn: Turn, request: RequestRecord, promise: Promise | None, verdic
     if promise is not None and is_due(promise, turn.now_s):
         promises.withdraw(promise)
     if verdict.retry_after_s is not None:
-        work_s = sum(task.share_s for task in request.tasks.values())
+        work_s = request.work_s
         slack_s = max(0.0, request.due_s - request.path_s - request.arrived_s)
         promises.give(request.request.resend_key, turn.now_s + verdict.retry_after_s, slack_s, work_s)
         warm(turn, request)

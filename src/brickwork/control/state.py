@@ -123,7 +123,7 @@ class State:
 
     def add_request(self, request: RequestRecord) -> None:
         self.requests[request.id] = request
-        self.tenants.enter(request.request.tenant, sum(task.share_s for task in request.tasks.values()))
+        self.tenants.enter(request.request.tenant, request.work_s)
         request.open = len(request.tasks)
         for task in request.tasks.values():
             self.tasks[task.id] = task
