@@ -10,11 +10,11 @@ from brickwork.sim.run import OURS
 ROOT = Path(__file__).parents[2]
 
 STREAMS = (
-    "benchmarks/paper/scenarios", "src/brickwork/load/arrivals.py", "src/brickwork/load/report.py",
+    "src/brickwork/load/arrivals.py", "src/brickwork/load/report.py",
     "src/brickwork/profile", "src/brickwork/sim/points.py", "src/brickwork/sim/published.py",
     "src/brickwork/sim/recipes.py", "src/brickwork/sim/streams.py", "src/brickwork/sim/baselines",
 )  # fmt: skip
-"""Arrivals, service times and baselines."""
+"""Beside the scenario's file: arrivals, service times and baselines."""
 
 SYSTEM = (*STREAMS, "src/brickwork/compiler", "src/brickwork/control", "src/brickwork/core", "src/brickwork/sim")
 """The same, and all that the simulated system runs."""
@@ -25,9 +25,9 @@ def commit() -> str:
     return _git("rev-parse", "--short", "HEAD").strip() or "unknown"
 
 
-def code_of(policy: str) -> str:
+def code_of(policy: str, scenario: str) -> str:
     """Digest of the committed files; ends in "+" when the working tree differs from them."""
-    return _digest(SYSTEM if policy.startswith(OURS) else STREAMS)
+    return _digest((f"benchmarks/paper/scenarios/{scenario}", *(SYSTEM if policy.startswith(OURS) else STREAMS)))
 
 
 @cache

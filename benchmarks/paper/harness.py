@@ -39,7 +39,7 @@ def main(*names: str) -> None:
         tasks.sort(key=lambda task: next(k for k, start in enumerate(starts) if task.sweep.scenario.startswith(start)))
     if flags.resume:
         done = _done(names)
-        tasks = [task for task in tasks if (text_of(task.key), code_of(task.policy)) not in done]
+        tasks = [task for task in tasks if (text_of(task.key), code_of(task.policy, task.sweep.scenario)) not in done]
     if flags.fresh:
         for name in names:
             _file(name).unlink(missing_ok=True)
@@ -48,7 +48,7 @@ def main(*names: str) -> None:
 
 def line_of(task: Task, traces: Path) -> dict[str, Any]:
     """The task done: one line of results."""
-    head = {"commit": commit(), "code": code_of(task.policy), "simulated": True}
+    head = {"commit": commit(), "code": code_of(task.policy, task.sweep.scenario), "simulated": True}
     return task.key | head | measure(task, traces)
 
 
@@ -76,7 +76,7 @@ def _lines(tasks: Iterable[Task], traces: Path, jobs: int) -> Iterator[dict[str,
 
 def _done(names: Iterable[str]) -> set[tuple[str, str]]:
     """(key, version of the code) of lines that are there."""
-    fields = ("experiment", "scenario", "row", "find", "judge", "policy", "admission", "seeds", "requests")
+    fields = "experiment scenario row find judge policy admission seeds requests resolution".split()
     found = set()
     for name in names:
         if _file(name).exists():

@@ -68,7 +68,7 @@ class Task:
         return {
             "experiment": self.experiment, "scenario": self.sweep.scenario, "row": self.row, "find": self.sweep.find,
             "judge": self.sweep.judge, "policy": self.policy, "admission": self.admission, "seeds": list(self.seeds),
-            "requests": self.requests,
+            "requests": self.requests, "resolution": self.resolution,
         }  # fmt: skip
 
     @property
