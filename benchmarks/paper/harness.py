@@ -28,6 +28,7 @@ from tasks import Choice, Task, tasks_of, text_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+KEY = ("experiment", "scenario", "row", "find", "judge", "policy", "admission", "seeds", "requests", "resolution")
 
 
 def main(*names: str) -> None:
@@ -76,13 +77,12 @@ def _lines(tasks: Iterable[Task], traces: Path, jobs: int) -> Iterator[dict[str,
 
 def _done(names: Iterable[str]) -> set[tuple[str, str]]:
     """(key, version of the code) of lines that are there."""
-    fields = "experiment scenario row find judge policy admission seeds requests resolution".split()
     found = set()
     for name in names:
         if _file(name).exists():
             for text in _file(name).read_text(encoding="utf-8").splitlines():
                 line = json.loads(text)
-                found.add((text_of({field: line.get(field) for field in fields}), line.get("code", "")))
+                found.add((text_of({field: line.get(field) for field in KEY}), line.get("code", "")))
     return found
 
 
