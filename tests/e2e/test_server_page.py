@@ -8,10 +8,11 @@ page is photographed there.
 import os
 import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from support.server import ServerProcess
 
@@ -27,14 +28,32 @@ LONG = "60" if PHOTOGRAPH else "1000"
 
 
 @pytest.fixture(scope="module")
-def browser_page(server: ServerProcess) -> Iterator[Page]:
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1100, "height": 900})
-        page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
-        yield page
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
         browser.close()
+
+
+def new_page(browser: Browser) -> Page:
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.set_default_timeout(PATIENCE_MS)
+    return page
+
+
+@pytest.fixture(scope="module")
+def browser_page(browser: Browser) -> Page:
+    return new_page(browser)
+
+
+@pytest.fixture(scope="module")
+def locked(served_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that wants the key `right`."""
+    config = tmp_path_factory.mktemp("locked") / "server.toml"
+    config.write_text(f'[[tenants]]\nname = "a"\nkey_sha256 = "{sha256(b"right").hexdigest()}"\n')
+    with ServerProcess(served_model, config.parent / "state", "--executors", "1", "--config", str(config)) as server:
+        yield server
 
 
 @pytest.fixture
@@ -117,3 +136,28 @@ def test_a_recent_picture_is_shown_again(page: Page) -> None:
     page.locator("#recent button:has(img)").first.click()
     page.wait_for_selector("#frame img[src^='/v1/artifacts/']")
     expect(page.locator("#status")).to_contain_text("succeeded")
+
+
+def test_a_key_is_asked_for_and_kept(browser: Browser, locked: ServerProcess) -> None:
+    """Refused without one and with a wrong one; with the right one everything works, also after a reload; forgotten, it
+    is asked for again."""
+    page, why = new_page(browser), "#key-why"
+    page.goto(locked.url)
+    expect(page.locator(why)).to_have_text("This server wants an API key.")
+    page.fill("#key", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator(why)).to_have_text("The server does not know this API key.")
+    page.fill("#key", "right")
+    page.keyboard.press("Enter")
+    page.fill("#in-prompt", "a red circle")
+    page.fill("#in-steps", "200")
+    page.click("#draw")
+    page.wait_for_selector("#frame img.preview")
+    page.wait_for_selector("#frame img[src^='blob:']")
+    page.reload()
+    page.wait_for_function("document.querySelector('#recent img')?.naturalWidth === 64")
+    page.click("#change-key")
+    page.click("#forget-key")
+    expect(page.locator(why)).to_have_text("This server wants an API key.")
+    expect(page.locator("#recent li")).to_have_count(0)
+    page.close()
