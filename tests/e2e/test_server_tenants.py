@@ -1,9 +1,11 @@
-"""Goal: over HTTP, a key says whose a job is: quotas hold and say what would do, nobody sees another's jobs.
+"""Goal: over HTTP, a key says whose a job is: quotas hold and say what would do, nobody sees another's jobs; tenants
+who always have jobs waiting share the executor by their weights.
 
-Method: a real server with two tenants; its executors are stopped (SIGSTOP) while quotas are filled, so that nothing
-depends on how fast it is.
+Method: a real server with four tenants; its executors are stopped (SIGSTOP) while quotas are filled, so that nothing
+depends on how fast it is. Shares are counted in finished jobs, after a while in which the tenants' clocks part.
 """
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -14,16 +16,23 @@ import pytest
 
 from support.server import ServerProcess
 
-KEYS = {"a": "key-of-a", "b": "key-of-b"}
+KEYS = {name: f"key-of-{name}" for name in ("a", "b", "heavy", "light")}
+TERMS = {"a": "max_requests = 3", "b": "max_requests = 1", "heavy": "weight = 3", "light": "weight = 1"}
+
+WAITING = 3
+"""Jobs that a tenant always has in the system: more than run at a time, so that one always waits."""
+
+PARTING, COUNTED = 40, 80
+"""Finished jobs: those in which clocks part, until waits differ as shares do, and those that are counted."""
 
 
 @pytest.fixture(scope="module")
 def tenants(served_model, tmp_path_factory) -> Iterator[ServerProcess]:  # type: ignore[no-untyped-def]
     config = tmp_path_factory.mktemp("tenants") / "server.toml"
-    for name, quota in (("a", 3), ("b", 1)):
+    for name, granted in TERMS.items():
         digest = sha256(KEYS[name].encode()).hexdigest()
         with config.open("a") as file:
-            file.write(f'[[tenants]]\nname = "{name}"\nkey_sha256 = "{digest}"\nmax_requests = {quota}\n')
+            file.write(f'[[tenants]]\nname = "{name}"\nkey_sha256 = "{digest}"\n{granted}\n')
     state_dir = tmp_path_factory.mktemp("state")
     with ServerProcess(served_model, state_dir, "--executors", "1", "--config", str(config)) as server:
         yield server
@@ -71,7 +80,7 @@ def test_a_full_quota_is_refused_and_others_are_not(tenants: ServerProcess) -> N
 
 
 def test_nobody_sees_the_jobs_of_another(tenants: ServerProcess) -> None:
-    for tenant in KEYS:
+    for tenant in ("a", "b"):
         wait_for_all(tenants, tenant)
     mine = submit(tenants, "a", 9, **{"idempotency-key": "same"})
     theirs = submit(tenants, "b", 9, **{"idempotency-key": "same"})
@@ -82,3 +91,28 @@ def test_nobody_sees_the_jobs_of_another(tenants: ServerProcess) -> None:
     assert ask(tenants, "GET", f"/v1/jobs/{job}", "a").json()["id"] == job
     listed = {each["id"] for each in ask(tenants, "GET", "/v1/jobs", "b").json()["data"]}
     assert other in listed and job not in listed
+
+
+async def keep_one(server: ServerProcess, tenant: str, finished: list[str]) -> None:
+    """One job after the other, each alone in its batch, until enough of all tenants are finished."""
+    headers = {"authorization": f"Bearer {KEYS[tenant]}"}
+    inputs = {"prompt": "a red circle", "steps": 30}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=120) as client:
+        while len(finished) < PARTING + COUNTED:
+            body = {"workflow": "text-to-image", "inputs": inputs, "deterministic": True}
+            job = (await client.post("/v1/jobs", json=body)).raise_for_status().json()
+            await client.get(f"/v1/jobs/{job['id']}/events")
+            finished.append(tenant)
+
+
+def test_shares_are_by_weight(tenants: ServerProcess) -> None:
+    finished: list[str] = []
+
+    async def crowd() -> None:
+        await asyncio.gather(
+            *(keep_one(tenants, name, finished) for name in ("heavy", "light") for _ in range(WAITING))
+        )
+
+    asyncio.run(crowd())
+    counted = finished[PARTING : PARTING + COUNTED]
+    assert 2.0 <= counted.count("heavy") / max(1, counted.count("light")) <= 4.5, "".join(each[0] for each in finished)
