@@ -89,7 +89,8 @@ class Arrival:
     start_s: float  # when it has to start
     own_s: float  # its device seconds; here and below, in batches that cost least
     queued_s: float  # device seconds of accepted work that waits and ranks before it
-    frees: Sequence[tuple[float, int]]  # (seconds until they are there for it, executors), in order
+    frees: Sequence[tuple[float, int, float]]  # (seconds until they are there for it, executors on which it could
+    # begin, device seconds that they and others do in a second), in order
     promised_s: float  # device seconds held for others that were refused, and will rank before it
     promised_requests: float  # refused, and expected to come back
     later: Sequence[Later]  # promised, and ranks after it; in order
@@ -189,13 +190,13 @@ def _wait_s(arrival: Arrival, company: Company, promised_s: float) -> float:
 def _begin_s(arrival: Arrival, ahead_s: float) -> float:
     """When executors come to a task behind `ahead_s` device seconds, which they share as they get free, and as many are
     free as it needs."""
-    at_s, executors = 0.0, 0
-    for free_s, count in arrival.frees:
-        if executors >= arrival.devices and ahead_s <= executors * (free_s - at_s):
+    at_s, executors, speed = 0.0, 0, 0.0
+    for free_s, count, more in arrival.frees:
+        if executors >= arrival.devices and ahead_s <= speed * (free_s - at_s):
             break
-        ahead_s = max(0.0, ahead_s - executors * (free_s - at_s))
-        at_s, executors = free_s, executors + count
-    return at_s + ahead_s / executors if executors >= arrival.devices else inf
+        ahead_s = max(0.0, ahead_s - speed * (free_s - at_s))
+        at_s, executors, speed = free_s, executors + count, speed + more
+    return at_s + ahead_s / speed if executors >= arrival.devices else inf
 
 
 def _bears(arrival: Arrival, company: Company, longer: float, later: Later) -> bool:
@@ -212,7 +213,7 @@ def _retry_s(arrival: Arrival, company: Company, slack_s: float) -> float:
 
     slack_s    how long it may wait
     """
-    own_s = company.pace * arrival.own_s / sum(count for _, count in arrival.frees)
+    own_s = company.pace * arrival.own_s / sum(speed for _, _, speed in arrival.frees)
     retry_s = max(0.0, _wait_s(arrival, company, arrival.promised_s) - slack_s)
     ends_s = [*(later.ahead_s for later in arrival.later[1:]), arrival.total_s]
     for later, end_s in zip(arrival.later, ends_s, strict=False):

@@ -7,11 +7,13 @@ from brickwork.control.admission import STALE_S, Admitted, Arrival, Company, Lat
 from brickwork.control.batching import MAX_BATCH
 from brickwork.control.promises import Promise, is_due
 from brickwork.control.records import Rank, RequestRecord, TaskRecord
+from brickwork.control.speeds import Speed, speeds
 from brickwork.control.turn import Turn
 from brickwork.core.request import Outcome
 
 MAX_FREES = 64
-"""Busy executors that are looked at one by one; of more, every n-th."""
+"""Busy executors that are looked at one by one; of more, every n-th, while all are of one type: a rare one could be
+missed."""
 
 MIN_WAIT = 0.2
 """Of a request's path: shorter waits say nothing about how waits are predicted."""
@@ -64,7 +66,7 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
         start_s=rank[0],
         own_s=own_s,
         queued_s=state.demand.before(rank),
-        frees=_frees(turn, request.due_s - request.path_s - turn.now_s),
+        frees=_frees(turn, request),
         promised_s=promises.kept * promises.demand.before(rank),
         promised_requests=promises.held_requests,
         later=_later(turn, rank) if request.has_deadline else (),
@@ -77,31 +79,44 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
     )
 
 
-def _frees(turn: Turn, slack_s: float) -> list[tuple[float, int]]:
-    """When executors are there for a task with so much slack, and how many at a time: those that are idle or would
-    yield to it now, the others when their batches end. Of many, some stand for those around them. While there are none,
-    those that would be started."""
+def _frees(turn: Turn, request: RequestRecord) -> list[tuple[float, int, float]]:
+    """When executors are there for a request, on how many at a time it could begin, and how fast they are together:
+    those that are idle or would yield to it now, the others when their batches end. Of many that are equal, some stand
+    for those around them. While there are none, those that would be started."""
     state, now_s = turn.state, turn.now_s
     if not state.executors:
-        return [(state.offer.start_s, state.offer.count)] if state.offer and state.offer.count else []
-    busy, executors = state.busy_by_free_at, state.executors
-    sampled = max(1, len(busy) // MAX_FREES)
-    now = len(state.idle_by_free)
-    frees: list[tuple[float, int]] = []
-    for free_at_s, executor in busy.every(sampled):
-        laxity_s = executors[executor].laxity_s
-        if laxity_s is not None and laxity_s > slack_s:
-            now += sampled
+        offer = state.offer
+        return [(offer.start_s, offer.count, float(offer.count))] if offer and offer.count else []
+    busy, executors, known = state.busy_by_free_at, state.executors, speeds(turn, request)
+    slack_s = request.due_s - request.path_s - now_s
+    sampled = max(1, len(busy) // MAX_FREES) if len(known) == 1 else 1
+    now, speed_now = _idle(turn, known)
+    frees: list[tuple[float, int, float]] = []
+    for free_at_s, executor_id in busy.every(sampled):
+        executor = executors[executor_id]
+        fit, speed = known[executor.device]
+        if executor.laxity_s is not None and executor.laxity_s > slack_s:
+            now += sampled * fit
+            speed_now += sampled * speed
         else:
-            frees.append((free_at_s - now_s if free_at_s > now_s else 0.0, sampled))
-    return [(0.0, now), *frees] if now else frees
+            frees.append((free_at_s - now_s if free_at_s > now_s else 0.0, sampled * fit, sampled * speed))
+    return [(0.0, now, speed_now), *frees] if speed_now else frees
+
+
+def _idle(turn: Turn, known: dict[str, Speed]) -> tuple[int, float]:
+    """On how many idle executors a request could begin, and how fast they all are."""
+    idle, executors = turn.state.idle_by_free, turn.state.executors
+    if len(known) == 1:
+        return len(idle), float(len(idle))
+    found = [known[executors[executor_id].device] for _, executor_id in idle]
+    return sum([fit for fit, _ in found]), sum([speed for _, speed in found])
 
 
 def _profiled_s(turn: Turn, request: RequestRecord) -> float:
     """Its critical path as the profile has it, without what was learned since."""
 
     def seconds(task: TaskRecord) -> float:
-        return sum(w.trips * turn.estimate.raw_call_s(turn.device, w.key, w.shape, w.rows) for w in task.works)
+        return sum(w.trips * turn.estimate.raw_call_s(request.device, w.key, w.shape, w.rows) for w in task.works)
 
     paths_s = request.facts.paths_s({name: seconds(task) for name, task in request.tasks.items()})
     return max(paths_s.values(), default=0.0)
@@ -121,10 +136,11 @@ def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
     left_s = request.due_s - turn.now_s if request.has_deadline else inf
     state, tasks = turn.state, request.tasks
     largest = min(MAX_BATCH, 1 + ceil(len(state.requests) / max(1, len(state.executors))))
-    share_s = sum(task.share_s for task in tasks.values())
+    estimate, device = turn.estimate, request.device
+    share_s = sum([estimate.equal_batch_s(device, task.works, task.limit) / task.limit for task in tasks.values()])
     companies, size = [], 1
     while True:
-        batches = {name: _batch(turn, task, size) for name, task in tasks.items()}
+        batches = {name: _batch(turn, device, task, size) for name, task in tasks.items()}
         paths_s = request.facts.paths_s({name: seconds for name, (_, seconds) in batches.items()})
         device_s = sum([seconds / count for count, seconds in batches.values()])
         companies.append(Company(max(paths_s.values(), default=0.0), device_s / share_s if share_s else 1.0))
@@ -133,7 +149,7 @@ def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
         size = min(2 * size, largest)
 
 
-def _batch(turn: Turn, task: TaskRecord, size: int) -> tuple[int, float]:
+def _batch(turn: Turn, device: str, task: TaskRecord, size: int) -> tuple[int, float]:
     """How many such tasks would run together when there are `size`, and for how many seconds."""
     count = min(size, task.limit)
-    return count, turn.estimate.equal_batch_s(turn.device, task.works, count)
+    return count, turn.estimate.equal_batch_s(device, task.works, count)

@@ -1,12 +1,14 @@
 """The records of a request and its tasks, worked out from what arrived."""
 
 from collections.abc import Mapping
+from math import inf
 
 from brickwork.compiler.instance import resolve
 from brickwork.control.events import RequestArrived
 from brickwork.control.facts import PlanFacts, Size
 from brickwork.control.records import RequestRecord, TaskRecord
 from brickwork.control.scheduling import SHORT, soft_deadline_s
+from brickwork.control.speeds import alone_on
 from brickwork.control.turn import Turn
 from brickwork.core.ids import task_id
 
@@ -16,13 +18,13 @@ def instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
     request, facts = event.request, turn.state.facts(event.plan)
     scalars = resolve(event.plan, dict(request.values))
     sizes = facts.sizes(scalars)
-    lone_s = {name: turn.estimate.equal_batch_s(turn.device, size.works, 1) for name, size in sizes.items()}
+    given_s = request.slo.deadline_s
+    device, lone_s = alone_on(turn, facts, sizes, inf if given_s is None else given_s)
     paths_s = facts.paths_s(lone_s)
     path_s = max(paths_s.values(), default=0.0)
-    given_s = request.slo.deadline_s
     spreads: dict[int, dict[str, float]] = {}
     if given_s is not None and path_s > given_s:
-        spreads = _spreads(turn, facts, sizes, lone_s, given_s)
+        spreads = _spreads(turn, device, facts, sizes, lone_s, given_s)
         lone_s = next(iter(spreads.values()), lone_s)
         paths_s = facts.paths_s(lone_s)
         path_s = max(paths_s.values(), default=0.0)
@@ -30,7 +32,9 @@ def instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
     due_s = soft_deadline_s(arrived_s, path_s) if given_s is None else arrived_s + given_s
     number = turn.state.next_request_number()
     rank_due_s = due_s + turn.policies.lead(turn.state.tenants.view(request.tenant, len(turn.state.executors)))
-    record = RequestRecord(request.id, request, facts, number, arrived_s, due_s, rank_due_s, path_s, path_s, scalars)
+    record = RequestRecord(
+        request.id, request, facts, number, arrived_s, due_s, rank_due_s, path_s, path_s, device, scalars
+    )
     record.spreads = {devices: max(facts.paths_s(each).values(), default=0.0) for devices, each in spreads.items()}
     _add_tasks(turn, record, sizes, lone_s, paths_s)
     if given_s is not None:
@@ -70,17 +74,23 @@ def _add_tasks(
 
 
 def _spreads(
-    turn: Turn, facts: PlanFacts, sizes: Mapping[str, Size], lone_s: Mapping[str, float], within_s: float
+    turn: Turn,
+    device: str,
+    facts: PlanFacts,
+    sizes: Mapping[str, Size],
+    lone_s: Mapping[str, float],
+    within_s: float,
 ) -> dict[int, dict[str, float]]:
-    """Numbers of devices on which a request takes no longer than `within_s`, rising, with the seconds of its tasks."""
+    """Numbers of devices of a type on which a request takes no longer than `within_s`, rising, with the seconds of its
+    tasks."""
     state = turn.state
-    most = min(len(state.executors), max((each.max_degree for each in state.executors.values()), default=1))
+    most = min(state.devices.get(device, 0), max((each.max_degree for each in state.executors.values()), default=1))
     wides: dict[int, dict[str, float]] = {}
     for task in facts.plan.tasks:
         (works, shape), program = sizes[task.name], facts.programs[task.program]
-        for wide in turn.estimate.layouts(turn.device, program.id, shape, works, facts.needs[program.id].apart):
+        for wide in turn.estimate.layouts(device, program.id, shape, works, facts.needs[program.id].apart):
             if wide.devices <= most:
-                wides.setdefault(wide.devices, {})[task.name] = turn.estimate.layout_s(turn.device, works, wide)
+                wides.setdefault(wide.devices, {})[task.name] = turn.estimate.layout_s(device, works, wide)
     found: dict[int, dict[str, float]] = {}
     times_s = dict(lone_s)
     for devices in sorted(wides):
@@ -92,13 +102,13 @@ def _spreads(
 
 def _fastest_s(turn: Turn, task: TaskRecord) -> float:
     """Seconds of the task on as many devices as help it, of those that there are."""
-    state, estimate = turn.state, turn.estimate
+    state, estimate, device = turn.state, turn.estimate, task.request.device
     if task.steps == 0 or task.group[2] or not state.executors:
         return task.lone_s
     first = state.executors[state.by_budget.first(1)[0][1]]
-    most = min(len(state.executors), first.max_degree)
+    most = min(state.devices.get(device, 0), first.max_degree)
     if most == 1:
         return task.lone_s
-    wides = estimate.layouts(turn.device, task.program.id, task.shape, task.works, task.needs.apart)
-    times_s = [estimate.layout_s(turn.device, task.works, wide) for wide in wides if wide.devices <= most]
+    wides = estimate.layouts(device, task.program.id, task.shape, task.works, task.needs.apart)
+    times_s = [estimate.layout_s(device, task.works, wide) for wide in wides if wide.devices <= most]
     return min([task.lone_s, *times_s])

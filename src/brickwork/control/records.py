@@ -90,6 +90,7 @@ class RequestRecord:
     rank_due_s: float  # the same, moved by what its tenant had; only the order of ready tasks goes by it
     path_s: float  # critical path, every task alone
     fastest_s: float  # with a deadline: the same, every task on as many devices as help
+    device: str  # type on which it is predicted, see speeds.py
     scalars: dict[str, Scalar]
     spreads: dict[int, float] = field(default_factory=dict)  # if one device is too slow: enough devices -> path there
     tasks: dict[str, TaskRecord] = field(default_factory=dict)  # by PlanTask.name, in plan order

@@ -32,7 +32,7 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
         return _refuse_over_quota(turn, event)
     request = instantiate(turn, event)
     if is_outdated(turn, request):
-        state.correction.forget(turn.device, {work.key for task in request.tasks.values() for work in task.works})
+        state.correction.forget(request.device, {work.key for task in request.tasks.values() for work in task.works})
         request = instantiate(turn, event)
     state.promises.expire(turn.now_s)
     if request.has_deadline:

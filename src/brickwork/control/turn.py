@@ -19,7 +19,7 @@ class Turn:
     estimate: Estimate
     policies: Policies
     now_s: float
-    device: str  # type that most executors are of, for estimates made before a place is chosen
+    device: str  # type of most executors: work is counted in its seconds, and predicted before a place is chosen
     event: str  # the event in a few words; every cause begins with it
     actions: list[Action] = field(default_factory=list)
     has_freed: bool = False  # an executor has become idle in this turn

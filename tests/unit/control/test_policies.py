@@ -46,7 +46,8 @@ def arrival(
         "arrived_s": 100.0, "own_s": path_s, "later": (), "start_s": (deadline_s or 0.0) - path_s, "load_s": 0.0,
         "total_s": queued_s + more.get("promised_s", 0.0), "promised_s": 0.0, "promised_requests": 0.0,
         "profiled_s": path_s, "quiet_s": 0.0,
-        "is_promised": False, "allowance": 1.0, "frees": ((0.0, executors),) if executors else (), "requests": 0,
+        "is_promised": False, "allowance": 1.0, "requests": 0,
+        "frees": ((0.0, executors, float(executors)),) if executors else (),
     }  # fmt: skip
     return Arrival(
         now_s=100.0,
@@ -75,21 +76,28 @@ class TestAdmission:
 
     def test_executors_share_the_work_as_they_get_free(self) -> None:
         """One at 1 s, another at 3 s: 2 s of the 4 are done by the first alone, the rest by both within 1 s."""
-        view = arrival(queued_s=4.0, frees=((1.0, 1), (3.0, 1)))
+        view = arrival(queued_s=4.0, frees=((1.0, 1, 1.0), (3.0, 1, 1.0)))
         assert admit_by_predicted_finish(view) == Admitted(105.0, wait_s=4.0)
 
     def test_who_needs_several_executors_waits_until_so_many_are_free(self) -> None:
-        view = arrival(queued_s=0.5, frees=((0.0, 1), (3.0, 1)), devices=2)
+        view = arrival(queued_s=0.5, frees=((0.0, 1, 1.0), (3.0, 1, 1.0)), devices=2)
         assert admit_by_predicted_finish(view) == Admitted(104.0, wait_s=3.0)
-        assert not is_admitted(arrival(deadline_s=103.0, frees=((0.0, 1), (3.0, 1)), devices=2))
-        assert not is_admitted(arrival(deadline_s=200.0, frees=((0.0, 1),), devices=2))
+        assert not is_admitted(arrival(deadline_s=103.0, frees=((0.0, 1, 1.0), (3.0, 1, 1.0)), devices=2))
+        assert not is_admitted(arrival(deadline_s=200.0, frees=((0.0, 1, 1.0),), devices=2))
+
+    def test_executors_that_are_too_slow_share_the_work_and_begin_nothing(self) -> None:
+        """One at half the speed now, one that is fast enough after 1 s: 3 s of work end at 1 + (3 - 0.5) / 1.5."""
+        frees = ((0.0, 0, 0.5), (1.0, 1, 1.0))
+        assert admit_by_predicted_finish(arrival(frees=frees)) == Admitted(102.0, wait_s=1.0)
+        verdict = admit_by_predicted_finish(arrival(queued_s=3.0, frees=frees))
+        assert isinstance(verdict, Admitted) and verdict.wait_s == pytest.approx(1.0 + 2.5 / 1.5)
 
     def test_a_long_batch_elsewhere_is_in_nobodys_way(self) -> None:
-        view = arrival(queued_s=0.5, frees=((0.0, 1), (1000.0, 7)))
+        view = arrival(queued_s=0.5, frees=((0.0, 1, 1.0), (1000.0, 7, 7.0)))
         assert admit_by_predicted_finish(view) == Admitted(101.5, wait_s=0.5)
 
     def test_a_long_batch_everywhere_delays(self) -> None:
-        view = arrival(queued_s=1.0, frees=((9.0, 2),))
+        view = arrival(queued_s=1.0, frees=((9.0, 2, 2.0),))
         assert admit_by_predicted_finish(view) == Admitted(110.5, wait_s=9.5)
 
     def test_a_deadline_is_met_when_the_wait_may_be_a_margin_longer(self) -> None:
