@@ -10,13 +10,12 @@ is somewhere are the autoscaler's.
     loads           [ unload D, load B ]            [ unload A, load C ]
 """
 
-from brickwork.control.actions import Load, Unload
 from brickwork.control.candidates import spots
+from brickwork.control.loads import load_early, unload
 from brickwork.control.memory import residents
 from brickwork.control.records import ExecutorRecord, TaskRecord
 from brickwork.control.turn import Turn
 from brickwork.core.ids import ExecutorId, ModelId
-from brickwork.core.model import ModelSpec
 
 MAX_LOOKED_AT = 4
 """Groups, the most urgent first, among which one is looked for that lacks a model: a load takes a few batches' time."""
@@ -51,11 +50,9 @@ def load_ahead(turn: Turn, head: TaskRecord, executor_id: ExecutorId) -> bool:
     if leaving is None or not all(_can_leave(turn, model, head, executor) for model in leaving):
         return False
     reason = turn.why(f"{head.id} goes next on {executor.id}")
-    for model in leaving:
-        turn.order(Unload(executor.id, model, reason), head.request.id)
-        turn.state.remove_replica(executor, model)
+    unload(turn, executor, leaving, reason, head.request.id)
     for spec in lacking:
-        _load(turn, executor, spec, head, reason)
+        load_early(turn, executor, spec, reason, head.request.id)
     return True
 
 
@@ -64,10 +61,3 @@ def _can_leave(turn: Turn, model: ModelId, head: TaskRecord, executor: ExecutorR
     assert executor.batch is not None
     queued = turn.state.models[model].queued.first(1)
     return model not in turn.state.batches[executor.batch].group_models and (not queued or queued[0] > head.rank)
-
-
-def _load(turn: Turn, executor: ExecutorRecord, model: ModelSpec, head: TaskRecord, reason: str) -> None:
-    load_s = turn.estimate.load_s(executor.device, model)
-    executor.loading_until_s = max(executor.loading_until_s, turn.now_s) + load_s
-    turn.order(Load(executor.id, model, reason), head.request.id)
-    turn.state.add_replica(executor, model, turn.now_s)

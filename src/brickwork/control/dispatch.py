@@ -5,12 +5,13 @@ pass through the loop starts a batch or parks a group, so it ends; the cost of a
 changes.
 """
 
-from brickwork.control.actions import Assist, Dispatch, Load, Unload
+from brickwork.control.actions import Assist, Dispatch
 from brickwork.control.ahead import load_ahead, look_ahead
 from brickwork.control.batching import BatchView
 from brickwork.control.candidates import joins, spot_at, spots
 from brickwork.control.gangs import Gang, helper_models, slack_s, spread
 from brickwork.control.lifecycle import move
+from brickwork.control.loads import load, unload
 from brickwork.control.memory import need_bytes, too_large, unloads
 from brickwork.control.placement import Spot
 from brickwork.control.pressure import press, widen
@@ -199,14 +200,10 @@ def _make_resident(
     leaving: tuple[ModelId, ...],
     reason: str,
 ) -> None:
-    state = turn.state
-    for model_id in leaving:
-        turn.order(Unload(executor.id, model_id, reason), head.request.id)
-        state.remove_replica(executor, model_id)
+    unload(turn, executor, leaving, reason, head.request.id)
     for model in models:
         if model.id not in executor.replicas:
-            turn.order(Load(executor.id, model, reason), head.request.id)
-            state.add_replica(executor, model, turn.now_s)
+            load(turn, executor, model, reason, head.request.id)
         executor.replicas[model.id].used_s = turn.now_s
 
 

@@ -8,8 +8,8 @@ because something else is worth more there; what nobody has asked for in KEEP_S 
 
 from dataclasses import dataclass
 
-from brickwork.control.actions import Load, Unload
 from brickwork.control.autoscaling import KEEP_S, MIN_GAIN
+from brickwork.control.loads import load_early, unload
 from brickwork.control.memory import residents
 from brickwork.control.popularity import Popularity
 from brickwork.control.records import ExecutorRecord, RequestRecord
@@ -46,13 +46,8 @@ class Place:
     def load(self, turn: Turn, reason: str, *about: RequestId) -> None:
         """Order it. Who waits for the model is told when it is loaded."""
         executor, cause = self.executor, turn.why(reason)
-        for other in self.leaving:
-            turn.order(Unload(executor.id, other, cause), *about)
-            turn.state.remove_replica(executor, other)
-        load_s = turn.estimate.load_s(executor.device, self.model)
-        executor.loading_until_s = max(executor.loading_until_s, turn.now_s) + load_s
-        turn.order(Load(executor.id, self.model, cause), *about)
-        turn.state.add_replica(executor, self.model, turn.now_s)
+        unload(turn, executor, self.leaving, cause, *about)
+        load_early(turn, executor, self.model, cause, *about)
 
 
 def note(turn: Turn, request: RequestRecord) -> None:
@@ -131,5 +126,4 @@ def _retire(turn: Turn, popularity: Popularity) -> None:
         del state.popularity[model]
     elif record.demand == 0:
         for executor_id in record.idle_holders.first(MAX_LOADS):
-            turn.order(Unload(executor_id, model, turn.why("nobody has asked for it for long")))
-            state.remove_replica(state.executors[executor_id], model)
+            unload(turn, state.executors[executor_id], (model,), turn.why("nobody has asked for it for long"))

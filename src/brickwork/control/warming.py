@@ -3,7 +3,7 @@
 Otherwise a deadline that leaves no time for the loads would be refused for ever: nobody would load what nobody runs.
 """
 
-from brickwork.control.actions import Load
+from brickwork.control.loads import load
 from brickwork.control.records import RequestRecord
 from brickwork.control.turn import Turn
 
@@ -16,5 +16,4 @@ def warm(turn: Turn, request: RequestRecord) -> None:
             continue
         executor = state.executors[state.idle_by_free.first(1)[0][1]]
         if executor.free_bytes >= model.weight_bytes:
-            turn.order(Load(executor.id, model, turn.why("refused, and promised")), request.id)
-            state.add_replica(executor, model, turn.now_s)
+            load(turn, executor, model, turn.why("refused, and promised"), request.id)
