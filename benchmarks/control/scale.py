@@ -19,14 +19,13 @@ import json
 import platform
 import pstats
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from random import Random
 from resource import RUSAGE_SELF, getrusage
 from time import process_time
 
 from brickwork.compiler.plan import Plan, PlanTask, Program, ProgramId, Role, Work
-from brickwork.control.actions import Action
 from brickwork.control.events import Event
 from brickwork.control.fairness import Tenant
 from brickwork.control.machine import Control
@@ -47,18 +46,6 @@ STEPS = 20
 ENCODE_S, STEP_S, DECODE_S = 0.02, 0.08, 0.1
 REQUEST_S = ENCODE_S + STEPS * STEP_S + DECODE_S
 TENANTS = {"a": Tenant(), "b": Tenant(weight=2.0), "c": Tenant(weight=4.0), "d": Tenant(priority=1)}
-
-
-class Recorder(Control):
-    """Control that keeps every event with its time, so that the same history can be decided again and timed alone."""
-
-    def __init__(self, truth: Profile):
-        super().__init__(truth, tenants=TENANTS)
-        self.history: list[tuple[Event, float]] = []
-
-    def handle(self, event: Event, now_s: float) -> list[Action]:
-        self.history.append((event, now_s))
-        return super().handle(event, now_s)
 
 
 def replay_s(truth: Profile, history: list[tuple[Event, float]]) -> float:
@@ -139,8 +126,10 @@ def arrivals(plans: list[Plan], rate_per_s: float, count: int, random: Random) -
         yield Arrival(time_s, request, plan)
 
 
-def simulated(control: Control, executors: int, truth: Profile, offered: Iterable[Arrival], seed: int) -> Report:
-    cluster = Cluster(control, truth, seed, logs=False)
+def simulated(
+    executors: int, truth: Profile, offered: Iterable[Arrival], seed: int, told: Callable[[Event, float], None] | None
+) -> Report:
+    cluster = Cluster(Control(truth, tenants=TENANTS), truth, seed, logs=False, told=told)
     for number in range(executors):
         cluster.add(Slot(f"e{number}", 58 * GIB, "bench"))
     cluster.feed(offered)
@@ -151,15 +140,16 @@ def simulated(control: Control, executors: int, truth: Profile, offered: Iterabl
 
 
 def history_of(executors: int, truth: Profile, offered: Iterable[Arrival], seed: int) -> list[tuple[Event, float]]:
-    control = Recorder(truth)
-    simulated(control, executors, truth, offered, seed)
-    return control.history
+    """Every event with its time, so that the same history can be decided again and timed alone."""
+    history: list[tuple[Event, float]] = []
+    simulated(executors, truth, offered, seed, lambda event, now_s: history.append((event, now_s)))
+    return history
 
 
 def simulation(options: argparse.Namespace, truth: Profile, offered: Iterable[Arrival]) -> dict[str, float]:
     """Simulate and say what that took."""
     start_s = process_time()
-    report = simulated(Control(truth, tenants=TENANTS), options.executors, truth, offered, options.seed)
+    report = simulated(options.executors, truth, offered, options.seed, None)
     cpu_s = process_time() - start_s
     return {
         "cpu_s": round(cpu_s, 1), "us_per_request": round(1e6 * cpu_s / options.requests, 1), "events": report.events,

@@ -213,9 +213,9 @@ def _retry_s(arrival: Arrival, company: Company, slack_s: float) -> float:
 
     slack_s    how long it may wait
     """
-    own_s = company.pace * arrival.own_s / sum(speed for _, _, speed in arrival.frees)
+    own_s = company.pace * arrival.own_s / sum([speed for _, _, speed in arrival.frees], 0.0)
     retry_s = max(0.0, _wait_s(arrival, company, arrival.promised_s) - slack_s)
-    ends_s = [*(later.ahead_s for later in arrival.later[1:]), arrival.total_s]
+    ends_s = [*[later.ahead_s for later in arrival.later[1:]], arrival.total_s]
     for later, end_s in zip(arrival.later, ends_s, strict=False):
         if later.start_s > arrival.start_s + retry_s + own_s:
             break

@@ -64,7 +64,7 @@ class Demand:
             later = block.split()
             self._blocks.insert(at + 1, later)
             self._firsts.insert(at + 1, later.ranks[0])
-            self._sums_s[at : at + 1] = [sum(block.seconds), sum(later.seconds)]
+            self._sums_s[at : at + 1] = [sum(block.seconds, 0.0), sum(later.seconds, 0.0)]
 
     def remove(self, rank: Rank) -> None:
         """Take an entry out. raises KeyError when it is not there, which means that an account went wrong"""
@@ -78,11 +78,11 @@ class Demand:
             del self._blocks[at], self._firsts[at], self._sums_s[at]
             return
         self._firsts[at] = block.ranks[0]
-        self._sums_s[at] = sum(block.seconds)  # anew, so that rounding does not add up
+        self._sums_s[at] = sum(block.seconds, 0.0)  # anew, so that rounding does not add up
 
     @property
     def total_s(self) -> float:
-        return sum(self._sums_s)
+        return sum(self._sums_s, 0.0)
 
     def before(self, rank: Rank) -> float:
         """Seconds of everything that ranks before."""
@@ -90,7 +90,7 @@ class Demand:
             return 0.0
         at = self._at(rank)
         block = self._blocks[at]
-        return sum(self._sums_s[:at]) + sum(block.seconds[: bisect_left(block.ranks, rank)])
+        return sum(self._sums_s[:at], 0.0) + sum(block.seconds[: bisect_left(block.ranks, rank)], 0.0)
 
     def later(self, rank: Rank) -> Iterator[tuple[float, float]]:
         """Of hard entries that rank after `rank`, in order: when each has to start, and the seconds before it.
@@ -98,7 +98,7 @@ class Demand:
         Of blocks that lie wholly after `rank` only the first one: with so much work, others are not far from it.
         """
         first = self._at(rank)
-        before_s = sum(self._sums_s[:first])
+        before_s = sum(self._sums_s[:first], 0.0)
         for at in range(first, len(self._blocks)):
             within_s = 0.0
             for other, seconds, is_hard in self._blocks[at]:
@@ -110,7 +110,8 @@ class Demand:
             before_s += self._sums_s[at]
 
     def __iter__(self) -> Iterator[Entry]:
-        return (entry for block in self._blocks for entry in block)
+        for block in self._blocks:
+            yield from block
 
     def _at(self, rank: Rank) -> int:
         """The block in which `rank` has its place: the last one that begins at or before it, else the first."""

@@ -47,7 +47,7 @@ class PlanFacts:
         self._backwards = tuple((task.name, self.followers[task.name]) for task in reversed(plan.tasks))
         self._sizing = sizing(plan)
         self._sizes: dict[tuple[Scalar, ...], dict[str, Size]] = {}
-        self.readers: Counter[str] = Counter(value for task in plan.tasks for value in set(task.args))
+        self.readers: Counter[str] = Counter([value for task in plan.tasks for value in set(task.args)])
         self.readers.update(self.outputs)  # the caller reads the results
 
     def sizes(self, scalars: Mapping[str, Scalar]) -> Mapping[str, Size]:

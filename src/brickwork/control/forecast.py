@@ -62,7 +62,7 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
         profiled_s=_profiled_s(turn, request) if request.fastest_s > request.due_s - request.arrived_s else 0.0,
         quiet_s=turn.now_s - state.measured_s,
         companies=_companies(turn, request),
-        load_s=sum(turn.estimate.load_s(turn.device, model) for model in nowhere),
+        load_s=sum([turn.estimate.load_s(turn.device, model) for model in nowhere], 0.0),
         start_s=rank[0],
         own_s=own_s,
         queued_s=state.demand.before(rank),
@@ -109,14 +109,15 @@ def _idle(turn: Turn, known: dict[str, Speed]) -> tuple[int, float]:
     if len(known) == 1:
         return len(idle), float(len(idle))
     found = [known[executors[executor_id].device] for _, executor_id in idle]
-    return sum([fit for fit, _ in found]), sum([speed for _, speed in found])
+    return sum([fit for fit, _ in found]), sum([speed for _, speed in found], 0.0)
 
 
 def _profiled_s(turn: Turn, request: RequestRecord) -> float:
     """Its critical path as the profile has it, without what was learned since."""
 
     def seconds(task: TaskRecord) -> float:
-        return sum(w.trips * turn.estimate.raw_call_s(request.device, w.key, w.shape, w.rows) for w in task.works)
+        works = task.works
+        return sum([w.trips * turn.estimate.raw_call_s(request.device, w.key, w.shape, w.rows) for w in works], 0.0)
 
     paths_s = request.facts.paths_s({name: seconds(task) for name, task in request.tasks.items()})
     return max(paths_s.values(), default=0.0)
@@ -137,7 +138,8 @@ def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
     state, tasks = turn.state, request.tasks
     largest = min(MAX_BATCH, 1 + ceil(len(state.requests) / max(1, len(state.executors))))
     estimate, device = turn.estimate, request.device
-    share_s = sum([estimate.equal_batch_s(device, task.works, task.limit) / task.limit for task in tasks.values()])
+    shares_s = [estimate.equal_batch_s(device, task.works, task.limit) / task.limit for task in tasks.values()]
+    share_s = sum(shares_s, 0.0)
     companies, size = [], 1
     while True:
         batches = {name: _batch(turn, device, task, size) for name, task in tasks.items()}

@@ -102,7 +102,7 @@ def _helpers(turn: Turn, task: TaskRecord, leader: ExecutorRecord, count: int) -
     """Up to `count` idle executors that could help, holders of the models first."""
     state, needs = turn.state, task.needs
     holders = state.models[needs.heaviest[0]].idle_holders.first(MAX_LOOKED_AT)
-    roomy = (key[1] for key in state.idle_by_free.first(MAX_LOOKED_AT))
+    roomy = [key[1] for key in state.idle_by_free.first(MAX_LOOKED_AT)]
     activation_bytes = turn.estimate.activation_bytes(leader.device, task.works, 1)
     found: list[ExecutorRecord] = []
     for executor_id in chain(holders, roomy):

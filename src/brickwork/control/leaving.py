@@ -37,5 +37,5 @@ def forget_idle(turn: Turn) -> None:
 def _loss(turn: Turn, executor: ExecutorRecord) -> tuple[bool, float, float, str]:
     """What it would cost to do without an executor, as a sorting key."""
     is_busy = executor.batch is not None
-    worth = 0.0 if is_busy else sum(worth_on(turn, executor, model) for model in executor.replicas)
+    worth = 0.0 if is_busy else sum([worth_on(turn, executor, model) for model in executor.replicas], 0.0)
     return (is_busy, executor.free_at_s if is_busy else 0.0, worth, executor.id)

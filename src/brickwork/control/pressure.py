@@ -10,6 +10,8 @@ When nothing waits and devices are idle, the running batch with least laxity may
 dispatched again with more devices. Few batches are looked at, found by indexes; nothing is done twice for one task.
 """
 
+from collections.abc import Iterator
+
 from brickwork.control.gangs import slack_s, wider
 from brickwork.control.memory import need_bytes, unloads
 from brickwork.control.preemption import UrgentView, Victim
@@ -85,8 +87,7 @@ def _victim(turn: Turn, task: TaskRecord, finish_s: float) -> BatchRecord | None
     for model in task.needs.heaviest[:1]:
         ids += [key[1] for key in state.models[model].lax_holders.first(MAX_LOOKED_AT)]
         ids += [key[1] for key in state.models[model].busy_holders.first(MAX_LOOKED_AT)]
-    found = (_as_victim(turn, task, state.executors[executor]) for executor in dict.fromkeys(ids))
-    victims = (victim for victim in found if victim)
+    victims = _victims(turn, task, [state.executors[executor] for executor in dict.fromkeys(ids)])
     run_s = min([turn.estimate.equal_batch_s(device, task.works, 1) for device in state.devices])
     chosen = turn.policies.preempt(UrgentView(slack, finish_s, victims, run_s))
     if chosen is None:
@@ -94,6 +95,13 @@ def _victim(turn: Turn, task: TaskRecord, finish_s: float) -> BatchRecord | None
     batch_id = state.executors[chosen.executor].batch
     assert batch_id is not None
     return state.batches[batch_id]
+
+
+def _victims(turn: Turn, task: TaskRecord, executors: list[ExecutorRecord]) -> Iterator[Victim]:
+    """One after the other: who is not looked at is not brought up to date."""
+    for executor in executors:
+        if (victim := _as_victim(turn, task, executor)) is not None:
+            yield victim
 
 
 def _as_victim(turn: Turn, task: TaskRecord, executor: ExecutorRecord) -> Victim | None:

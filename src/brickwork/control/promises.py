@@ -106,7 +106,8 @@ class Promises:
                 self._learn(0.0)
 
     def __iter__(self) -> Iterator[Promise]:
-        return (promise for own in self._by_key.values() for promise in own)
+        for own in self._by_key.values():
+            yield from own
 
     def _close(self, promise: Promise) -> None:
         promise.is_open = False

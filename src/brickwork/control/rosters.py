@@ -24,7 +24,7 @@ def pace_of(turn: Turn, device: str, tasks: list[TaskRecord], layout: Layout, st
     if not head.steps:
         return None
     estimate, works = turn.estimate, head.works
-    rest_s = sum(estimate.call_s(device, w.key, w.shape, w.rows * len(tasks)) for w in works if not w.is_step)
+    rest_s = sum([estimate.call_s(device, w.key, w.shape, w.rows * len(tasks)) for w in works if not w.is_step], 0.0)
     left = {task.id: float(task.steps) for task in tasks}
     return Pace(start_s, left, lambda rows: estimate.step_s(device, works, rows, layout), rest_s)
 

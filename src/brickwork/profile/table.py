@@ -114,7 +114,7 @@ class Profile:
 
     def degrees(self, device: str, key: str, shape: str, rows: int = 1) -> tuple[int, ...]:
         """Powers of two above 1, up to MAX_DEGREE, at which a call of `rows` rows may be shared."""
-        degrees = (1 << k for k in range(1, MAX_DEGREE.bit_length()))
+        degrees = [1 << k for k in range(1, MAX_DEGREE.bit_length())]
         return tuple(degree for degree in degrees if self.call_s(device, key, shape, rows, degree) < inf)
 
     def activation_bytes(self, device: str, key: str, shape: str, rows: int) -> int:
@@ -180,7 +180,7 @@ def _of_class(key: str) -> str:
 
 def elements(shape: str) -> int:
     """Number of elements of a written shape: "16x8x8" has 1,024, "" (a scalar) has 1."""
-    return prod(int(size) for size in shape.split("x")) if shape else 1
+    return prod([int(size) for size in shape.split("x")]) if shape else 1
 
 
 def _ratio(a: int, b: int) -> float:

@@ -73,6 +73,7 @@ class Cluster:
     restart     makes the Control that takes over after a Takeover
     loop        clock that this cluster shares with others; None: its own
     report      where all of them put what happened; None: its own
+    told        takes every event that control is told, with its time
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Cluster:
         restart: Callable[[], Control] | None = None,
         loop: Loop | None = None,
         report: Report | None = None,
+        told: Callable[[Event, float], None] | None = None,
     ):
         self.control = control
         self.loop = loop or Loop()
@@ -102,6 +104,7 @@ class Cluster:
         self._seed = seed
         self._checks = checks
         self._restart = restart
+        self._told = told
         self._links = Links(self.loop, link_s, seed)
         self._slots: dict[str, Slot] = {}
         self._lives: dict[str, int] = {}
@@ -147,11 +150,13 @@ class Cluster:
         """Enter into the report what is known at the end only."""
         self.report.log_digest += self._log.hexdigest() if self._log else ""
         self.report.leaked += len(self.ledger.live)
-        self.report.busy_s += sum(self._busy_s) + sum(each.busy_s for each in self._executors.values())
+        self.report.busy_s += sum([*self._busy_s, *[each.busy_s for each in self._executors.values()]], 0.0)
 
     # what happens
 
     def tell(self, event: Event) -> None:
+        if self._told is not None:
+            self._told(event, self.loop.now_s)
         actions = self.control.handle(event, self.loop.now_s)
         self.report.events += 1
         for action in actions:

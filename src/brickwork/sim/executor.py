@@ -40,11 +40,12 @@ class Physics:
     spans: Callable[[Span], None] | None = None  # takes the timeline
     known_s: dict[tuple[str, str, str, int, int], float] = field(default_factory=dict)  # calls asked for so far
 
-    def call_s(self, *call: *tuple[str, str, str, int, int]) -> float:
-        """What the profile says of a call: (device, key, shape, rows, degree)."""
+    def call_s(self, device: str, key: str, shape: str, rows: int, degree: int) -> float:
+        """What the profile says of a call."""
+        call = device, key, shape, rows, degree
         found_s = self.known_s.get(call)
         if found_s is None:
-            found_s = self.known_s[call] = self.profile.call_s(*call)
+            found_s = self.known_s[call] = self.profile.call_s(device, key, shape, rows, degree)
         return found_s
 
 
@@ -119,7 +120,7 @@ class VirtualExecutor:
             self._account()
             self._next()
         else:
-            self._orders = deque(o for o in self._orders if not (isinstance(o, Assist) and o.batch == batch))
+            self._orders = deque([o for o in self._orders if not (isinstance(o, Assist) and o.batch == batch)])
 
     def helper_arrived(self, batch: BatchId) -> None:
         """A helper has come to its Assist for `batch`."""

@@ -85,7 +85,7 @@ class Report:
 
     @property
     def outcomes(self) -> Counter[str]:
-        return Counter("unfinished" if run.outcome is None else str(run.outcome) for run in self.runs.values())
+        return Counter(["unfinished" if run.outcome is None else str(run.outcome) for run in self.runs.values()])
 
     @property
     def samples(self) -> list[Sample]:
