@@ -14,6 +14,9 @@ Where not all can be served, the time of one dear request serves many cheap ones
 most must be able to wait longer than predicted, the more the dearer, and cheap ones find room in a burst. All the same
 every workflow keeps its share: the margin shrinks as its requests are refused or late, and is gone at FLOOR.
 
+Where only one workflow asks there is nobody to leave room for, and who waits will not be overtaken. Then its queue need
+not be done for a request to begin, but begun: half a task less on every other executor.
+
     2 executors, free in 0.2 and 0.4 s; 0.6 s of accepted work and 2.0 s promised rank before a request that takes
     0.5 s and is wanted within 1.0 s, all in device seconds:
     new         0.2 s alone, then both until 2.6 s are done: begins after 0.4 + (2.6 - 0.2) / 2 = 1.6 s, times 1.2 is
@@ -47,6 +50,10 @@ for one of three times the mean twice that."""
 
 FLOOR = 0.85
 """Of a workflow of which no more are served, a request is refused only if it would be late, however dear it is."""
+
+BEGUN = 0.5
+"""Of a task, on average, has been done on another executor when one comes to a request of the same workflow. Where
+several workflows ask this would be too much: some come later and go first, and models have to be changed."""
 
 IDLE = 4.0
 """A request whose wait may be so many times longer is accepted whatever was promised to others: devices would soon have
@@ -100,6 +107,8 @@ class Arrival:
     requests: int  # accepted and not finished
     dearness: float = 1.0  # its device seconds over the mean of what was asked for of late
     served: float = 1.0  # share of its workflow's requests that were accepted and in time of late
+    alone: float = 0.0  # how far nobody but its workflow asks for anything: 1 if so, 0 if others ask for enough
+    typical_s: float = 0.0  # of accepted work that waits: device seconds of a task, long ones counting more
     devices: int = 1  # that it needs at once to be in time
 
 
@@ -156,7 +165,8 @@ def admit_all(arrival: Arrival) -> Admitted | Refused:
 def _margin(arrival: Arrival) -> float:
     """Share of the predicted wait that a new request must be able to wait beside it."""
     spare = max(0.0, arrival.served - FLOOR) / (1.0 - FLOOR)  # of its workflow, over what it is left
-    return MARGIN + PROMISED * min(1.0, arrival.promised_requests) + DEAR * spare * max(0.0, arrival.dearness - 1.0)
+    dear = DEAR * spare * (1.0 - arrival.alone) * max(0.0, arrival.dearness - 1.0)
+    return MARGIN + PROMISED * min(1.0, arrival.promised_requests) + dear
 
 
 def _hopeless(arrival: Arrival, deadline_s: float) -> Refused:
@@ -184,7 +194,9 @@ def _company(arrival: Arrival, left_s: float) -> Company:
 
 def _wait_s(arrival: Arrival, company: Company, promised_s: float) -> float:
     """Until the request's first task begins."""
-    return _begin_s(arrival, company.pace * (arrival.queued_s + promised_s))
+    others = max(0, sum([count for _, count, _ in arrival.frees]) - 1) if arrival.alone else 0
+    begun_s = arrival.alone * BEGUN * min(arrival.queued_s, others * arrival.typical_s)
+    return _begin_s(arrival, company.pace * (arrival.queued_s + promised_s - begun_s))
 
 
 def _begin_s(arrival: Arrival, ahead_s: float) -> float:

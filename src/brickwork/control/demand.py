@@ -48,10 +48,12 @@ class Demand:
         self._blocks: list[_Block] = []  # none empty, in rising order
         self._firsts: list[Rank] = []  # the first rank of each
         self._sums_s: list[float] = []  # of each
+        self._squares = 0.0  # sum of squared seconds
 
     def add(self, rank: Rank, seconds: float, is_hard: bool) -> None:
         if not self._blocks:
-            self._blocks, self._firsts, self._sums_s = [_Block()], [rank], [0.0]
+            self._blocks, self._firsts, self._sums_s, self._squares = [_Block()], [rank], [0.0], 0.0
+        self._squares += seconds * seconds
         at = self._at(rank)
         block = self._blocks[at]
         place = bisect_left(block.ranks, rank)
@@ -73,6 +75,7 @@ class Demand:
         place = bisect_left(block.ranks, rank)
         if place == len(block.ranks) or block.ranks[place] != rank:
             raise KeyError(rank)
+        self._squares -= block.seconds[place] * block.seconds[place]
         del block.ranks[place], block.seconds[place], block.are_hard[place]
         if not block.ranks:
             del self._blocks[at], self._firsts[at], self._sums_s[at]
@@ -83,6 +86,12 @@ class Demand:
     @property
     def total_s(self) -> float:
         return sum(self._sums_s, 0.0)
+
+    @property
+    def typical_s(self) -> float:
+        """Length of the entry in which a moment lies, on average, while they are worked off: often in a long one."""
+        total_s = self.total_s
+        return max(0.0, self._squares) / total_s if total_s else 0.0
 
     def before(self, rank: Rank) -> float:
         """Seconds of everything that ranks before."""

@@ -66,6 +66,7 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
         start_s=rank[0],
         own_s=own_s,
         queued_s=state.demand.before(rank),
+        typical_s=state.demand.typical_s,
         frees=_frees(turn, request),
         promised_s=promises.kept * promises.demand.before(rank),
         promised_requests=promises.held_requests,
@@ -76,6 +77,7 @@ def _arrival(turn: Turn, request: RequestRecord, promise: Promise | None) -> Arr
         requests=len(state.requests),
         dearness=state.shares.dearness(own_s),
         served=state.shares.served(request.request.workflow),
+        alone=state.shares.alone(request.request.workflow) if request.has_deadline else 0.0,
     )
 
 

@@ -36,7 +36,7 @@ def arrive(turn: Turn, event: RequestArrived) -> None:
         request = instantiate(turn, event)
     state.promises.expire(turn.now_s)
     if request.has_deadline:
-        state.shares.ask(request.work_s)
+        state.shares.ask(turn.now_s, request.request.workflow, request.work_s)
     promise = state.promises.find(event.request.resend_key)
     _count_offer(turn, request, is_new=promise is None)
     for task in request.tasks.values():

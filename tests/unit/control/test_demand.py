@@ -43,6 +43,16 @@ def test_near_ones_are_told_one_by_one_and_far_ones_by_the_block() -> None:
     assert len(later) < 100
 
 
+def test_long_entries_are_met_more_often() -> None:
+    demand = Demand()
+    assert demand.typical_s == 0.0
+    demand.add((0.0, 0, 0), 1.0, True)
+    demand.add((1.0, 1, 0), 3.0, True)
+    assert demand.typical_s == pytest.approx(2.5), "a quarter of the time in 1 s, three quarters in 3 s"
+    demand.remove((1.0, 1, 0))
+    assert demand.typical_s == pytest.approx(1.0)
+
+
 def test_what_is_not_there_cannot_be_taken_out() -> None:
     demand = Demand()
     with pytest.raises(KeyError):

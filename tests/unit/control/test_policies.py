@@ -65,6 +65,12 @@ def refused(view: Arrival) -> Refused:
     return verdict
 
 
+def admitted(view: Arrival) -> Admitted:
+    verdict = admit_by_predicted_finish(view)
+    assert isinstance(verdict, Admitted)
+    return verdict
+
+
 def is_admitted(view: Arrival) -> bool:
     return isinstance(admit_by_predicted_finish(view), Admitted)
 
@@ -115,6 +121,24 @@ class TestAdmission:
         assert is_admitted(arrival(deadline_s=latest_s - 0.01, queued_s=4.0, dearness=0.5))
         assert is_admitted(arrival(deadline_s=latest_s - 0.01, queued_s=4.0, dearness=2.0, served=FLOOR))
         assert is_admitted(arrival(deadline_s=101.0, dearness=100.0)), "nobody is there to leave room for"
+
+    def test_a_queue_of_one_workflow_need_not_be_done_but_begun(self) -> None:
+        """8 s on 4 executors: 2 s until they are done; of 2 s each on 3 of them half is left when the first is free."""
+        view = arrival(
+            deadline_s=102.0 + 1.25 * (1 + MARGIN) + 1e-9, path_s=2.0, queued_s=8.0, typical_s=2.0, executors=4
+        )
+        assert not is_admitted(view)
+        assert admitted(replace(view, alone=1.0)).wait_s == pytest.approx((8.0 - 3.0) / 4)
+        assert not is_admitted(replace(view, alone=0.5)), "(8 - 1.5) / 4 = 1.625 s"
+        short = arrival(deadline_s=110.0, path_s=2.0, queued_s=2.0, typical_s=2.0, executors=4, alone=1.0)
+        assert admitted(short).wait_s == pytest.approx(0.25), "no more than half of the queue has begun"
+
+    def test_who_is_alone_need_not_leave_room(self) -> None:
+        view = arrival(
+            deadline_s=101.0 + 1.75 * (1 + MARGIN) + 1e-9, queued_s=4.0, typical_s=1.0, dearness=2.0, alone=1.0
+        )
+        assert is_admitted(view), "4 s on 2 executors, half a second of it only begun: 1.75 s"
+        assert not is_admitted(replace(view, alone=0.9))
 
     def test_an_idle_system_needs_no_margin(self) -> None:
         assert is_admitted(arrival(deadline_s=101.0))
