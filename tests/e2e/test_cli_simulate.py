@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from brickwork.profile.files import read_profile
+from brickwork.profile.files import read_profile, write_profile
+from support.speeds import fast_and_slow
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "burst.yaml"
 
@@ -50,8 +51,22 @@ def test_plan_finds_a_fleet_and_its_price() -> None:
     done = brickwork("plan", EXAMPLE, "--set", "requests=40", "--policy", "B0", "--json")
     assert done.returncode == 0, done.stderr
     (plan,) = json.loads(done.stdout)["plans"]
-    assert plan["devices"] >= 1 and plan["price_per_hour"] == plan["devices"] * 2.5
+    assert plan["holds"] and plan["price_per_hour"] == plan["devices"]["h800"] * 2.5
     assert plan["attainment"] >= 0.9
+
+
+def test_plan_finds_a_mix_that_is_cheaper_than_each_type(tmp_path: Path) -> None:
+    """Deadlines are less than what a slow device needs alone for a request."""
+    (tmp_path / "two.yaml").write_text(write_profile(fast_and_slow(2.0), "of the test"))
+    text = EXAMPLE.read_text().replace("profile: h800", "profile: two.yaml").replace("requests: 400", "requests: 200")
+    slow = "  - {device: slow, count: 1, price_per_hour: 1.1}\n"
+    (tmp_path / "plan.yaml").write_text(text.replace("workflows:", f"{slow}workflows:").replace("cv: 3", "cv: 1"))
+    done = brickwork("plan", tmp_path / "plan.yaml", "--set", "slo_scale=1.8", "--json")
+    assert done.returncode == 0, done.stderr
+    fast, other, mix = json.loads(done.stdout)["plans"]
+    assert set(fast["devices"]) == {"h800"} and set(other["devices"]) == {"slow"}
+    assert set(mix["devices"]) == {"h800", "slow"} and mix["attainment"] >= 0.9
+    assert mix["price_per_hour"] < min(fast["price_per_hour"], other["price_per_hour"])
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,19 @@ Method: simulated H800, and the same at half the speed. Slow ones are the most, 
 seconds. Deadlines are multiples of what a request takes alone on a fast one.
 """
 
-from dataclasses import replace
-
 import pytest
 
 from brickwork.control.machine import Control
 from brickwork.core.ids import RequestId
 from brickwork.core.request import SLO, Request
-from brickwork.profile.files import shipped_profile
-from brickwork.profile.table import CallProfile, Curve, Profile
+from brickwork.profile.table import Profile
 from brickwork.sim.cluster import Cluster, Slot
 from brickwork.sim.points import evaluate, streams_of
 from brickwork.sim.published import GIB, plan, recipe, values
 from brickwork.sim.report import Run
 from brickwork.sim.scenario import Scenario, parse
 from brickwork.sim.workload import Arrival
+from support.speeds import fast_and_slow
 
 SLOWER = 2.0
 
@@ -42,16 +40,7 @@ seeds: [1, 2]
 
 @pytest.fixture(scope="module")
 def speeds() -> Profile:
-    """Of h800, and of `slow`, whose calls take SLOWER times as long."""
-
-    def slower(call: CallProfile) -> CallProfile:
-        points = tuple((rows, seconds * SLOWER) for rows, seconds in call.seconds.points)
-        return replace(call, seconds=Curve(points))
-
-    shipped = shipped_profile("h800")
-    fast = shipped.devices["h800"]
-    calls = {key: {shape: slower(call) for shape, call in shapes.items()} for key, shapes in fast.calls.items()}
-    return replace(shipped, devices={"h800": fast, "slow": replace(fast, calls=calls)})
+    return fast_and_slow(SLOWER)
 
 
 def second_of_two(speeds: Profile, deadline_s: float) -> Run:
