@@ -4,6 +4,7 @@
     python benchmarks/control/scale.py --executors 100      fewer
     python benchmarks/control/scale.py --sets 10            10 sets of 1,000, requests spread by the router
     python benchmarks/control/scale.py --profile            where the time goes
+    scripts/compiled python benchmarks/control/scale.py     the same, compiled
     python benchmarks/control/scale.py --simulate --requests 1000000    what simulating takes, control included
 
 Every start and end of a task is an event; heartbeats are not. Workflows are chains (encode, denoise, decode) over a
@@ -26,6 +27,7 @@ from resource import RUSAGE_SELF, getrusage
 from time import process_time
 
 from brickwork.compiler.plan import Plan, PlanTask, Program, ProgramId, Role, Work
+from brickwork.control import machine
 from brickwork.control.events import Event
 from brickwork.control.fairness import Tenant
 from brickwork.control.machine import Control
@@ -214,7 +216,8 @@ def main() -> None:
         "benchmark": "control/scale", "what": "simulation" if options.simulate else "control", **measured,
         "executors": options.executors * options.sets, "sets": options.sets, "models": options.models,
         "workflows": options.workflows, "requests": options.requests, "load": options.load, "seed": options.seed,
-        "commit": commit(), "machine": platform.machine(), "python": platform.python_version(), "simulated": True,
+        "commit": commit(), "machine": platform.machine(), "python": platform.python_version(),
+        "compiled": machine.__file__.endswith(".so"), "simulated": True,
     }  # fmt: skip
     print(json.dumps(figures))
 
