@@ -41,9 +41,9 @@ service times. A load is *held* when 90 % of all requests and 80 % of every work
 a ratio of two results is right to about that. Attainment is that of all seeds, with the least and the largest of one.
 *weighted* is attainment by device-seconds; below 85 % it is marked (!): such a load is held by shedding the dear
 requests. Baselines (`B0` to `B5p`) and bounds (`fluid`, `ideal`, `ideal2`; `fifo-pool` and `edf-pool` have everything
-resident) are defined in ADR 0019. Beside each goal stands what the clairvoyant pool reaches that has everything resident
-everywhere (`ideal`; where it was not run `ideal2`, on sub-clusters whose models fit). `own / common` is the admission of a baseline: it drops what is late, or it refuses
-what would be.
+resident) are defined in ADR 0019. Beside each goal stands what the clairvoyant pool reaches that has everything
+resident everywhere (`ideal`; where it was not run `ideal2`, on sub-clusters whose models fit). `own / common` is the
+admission of a baseline: it drops what is late, or it refuses what would be.
 """
 
 
