@@ -1,6 +1,6 @@
 """All experiments, E1 to E7 and the ablation, one after the other over all cores: under two hours on two of them.
 
-python benchmarks/paper/all.py --fresh && python benchmarks/paper/results.py
+scripts/compiled python benchmarks/paper/all.py --fresh && python benchmarks/paper/results.py
 python benchmarks/paper/all.py --smoke             # minutes: one seed, few requests, the first rows
 """
 

@@ -20,8 +20,7 @@ NO_ADMISSION = ("fifo-pool", "edf-pool", "fluid", "ideal", "ideal2", "B5", "B5r"
 SMOKE_REQUESTS = 60
 
 SECONDS = {
-    "B2": 2e-3, "B3": 2e-3, "B4": 4e-4, "B5": 6e-4, "B5r": 4e-4, "B5p": 2e-3, "ideal": 6e-4, "ideal2": 1.2e-3,
-    OURS: 1.5e-3,
+    "B2": 5e-4, "B3": 2.6e-4, "B5": 6e-4, "B5r": 5e-4, "B5p": 8e-4, "ideal": 1.2e-4, "ideal2": 3.5e-4, OURS: 1.2e-3,
 }  # fmt: skip
 """Processor seconds of a request at one point, for estimates; policies that are not here are quick."""
 
@@ -76,7 +75,7 @@ class Task:
         """Processor seconds, roughly."""
         count = self.requests or self.scenario.requests or 3000
         points = max(1, len(self.sweep.values)) if self.sweep.find == "points" else POINTS
-        return 0.5 + SECONDS.get(self.policy.partition(":")[0], 5e-5) * count * len(self.seeds) * points
+        return 0.5 + SECONDS.get(self.policy.partition(":")[0], 2e-5) * count * len(self.seeds) * points
 
 
 def tasks_of(name: str, choice: Choice) -> list[Task]:
