@@ -150,7 +150,7 @@ def test_a_key_is_asked_for_and_kept(browser: Browser, locked: ServerProcess) ->
     page.fill("#key", "right")
     page.keyboard.press("Enter")
     page.fill("#in-prompt", "a red circle")
-    page.fill("#in-steps", "200")
+    page.fill("#in-steps", LONG)
     page.click("#draw")
     page.wait_for_selector("#frame img.preview")
     page.wait_for_selector("#frame img[src^='blob:']")
