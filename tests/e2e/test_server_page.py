@@ -77,7 +77,7 @@ def test_a_prompt_becomes_a_picture(page: Page) -> None:
     page.click("#draw")
     page.wait_for_selector("#frame img.preview")
     page.wait_for_selector("#frame img[src^='/v1/artifacts/']")
-    page.wait_for_function("document.querySelector('#frame img').naturalWidth === 64")  # it may still be on its way
+    expect(page.locator("#frame img")).to_have_js_property("naturalWidth", 64)  # it may still be on its way
     expect(page.locator("#status")).to_contain_text("succeeded after")
     expect(page.locator("#recent img").first).to_be_visible()
     expect(page.locator("#executors tr")).to_have_count(2)
@@ -155,7 +155,7 @@ def test_a_key_is_asked_for_and_kept(browser: Browser, locked: ServerProcess) ->
     page.wait_for_selector("#frame img.preview")
     page.wait_for_selector("#frame img[src^='blob:']")
     page.reload()
-    page.wait_for_function("document.querySelector('#recent img')?.naturalWidth === 64")
+    expect(page.locator("#recent img").first).to_have_js_property("naturalWidth", 64)
     page.click("#change-key")
     page.click("#forget-key")
     expect(page.locator(why)).to_have_text("This server wants an API key.")
