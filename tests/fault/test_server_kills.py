@@ -87,11 +87,16 @@ class Load:
             raise
 
 
+def executor_pids(server: ServerProcess) -> list[int]:
+    """Of those that run; one that is about to be started has none yet."""
+    listed = server.get("/v1/executors").json()["data"]
+    return [executor["pid"] for executor in listed if executor["pid"] is not None]
+
+
 def kill_an_executor(server: ServerProcess, rng: random.Random) -> None:
     """One that is connected; those that died a moment ago are about to be replaced."""
-    pids = [executor["pid"] for executor in server.get("/v1/executors").json()["data"]]
-    while not kill_one(pids, rng):
-        pids = [executor["pid"] for executor in server.get("/v1/executors").json()["data"]]
+    while not kill_one(executor_pids(server), rng):
+        pass
 
 
 @pytest.mark.parametrize("deterministic", [True, False], ids=["deterministic", "batched"])
