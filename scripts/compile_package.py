@@ -20,6 +20,8 @@ from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
+import written_inits
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "brickwork"
 BUILDS = ROOT / "build" / "compiled"
@@ -63,9 +65,22 @@ def package_files() -> Iterator[Path]:
 
 def digest() -> str:
     """Of everything that decides what is built; data files count by name, as they are links."""
-    parts = [sys.version, version("mypy"), Path(__file__).read_text(), str(native_extension())]
+    scripts = [Path(script).read_text() for script in (__file__, written_inits.__file__)]
+    parts = [sys.version, version("mypy"), str(native_extension()), *scripts]
     parts += [f"{path}\n{path.read_text() if path.suffix == '.py' else ''}" for path in package_files()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def write_sources(scratch: Path) -> None:
+    """The package as mypyc takes it."""
+    modules = {ROOT / module for module in compiled_modules()}
+    for path in package_files():
+        place = scratch / path.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path in modules:
+            place.write_text(written_inits.with_inits(path.read_text()))
+        elif path.suffix in (".py", ".pyi"):
+            place.symlink_to(path)
 
 
 def compile_into(site: Path, scratch: Path) -> None:
@@ -73,7 +88,9 @@ def compile_into(site: Path, scratch: Path) -> None:
     from mypyc.build import mypycify
     from setuptools import Distribution
 
-    options = [f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={BUILDS / 'mypy-cache'}"]
+    write_sources(scratch)
+    os.chdir(scratch)
+    options = [f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={scratch / 'mypy-cache'}"]
     extensions = mypycify(
         [*options, *compiled_modules()],
         opt_level="2",

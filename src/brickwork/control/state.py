@@ -143,6 +143,7 @@ class State:
         self.tenants.leave(request.request.tenant)
         for task in request.tasks.values():
             del self.tasks[task.id]
+        request.tasks = {}  # its tasks know it: without the cycle all are freed now, and no collector has to find them
         self.remember_finished(request.id)
 
     def remember_finished(self, request_id: RequestId) -> None:
