@@ -8,7 +8,8 @@ that can still be met is met. A batch is never delayed to grow.
 
 from collections.abc import Callable, Sequence
 from math import ceil
-from typing import NamedTuple
+
+from brickwork.core.record import record
 
 MIN_GAIN = 0.2
 """A task joins while it costs at most (1 - MIN_GAIN) of what it costs alone. On the starter's figures this batches
@@ -18,7 +19,8 @@ MAX_BATCH = 16
 """Tasks of a batch, at most: the curves that we know are measured up to 16 rows and are flat there."""
 
 
-class BatchView(NamedTuple):
+@record(frozen=True, slots=True)
+class BatchView:
     """A group of ready tasks, and the executor that was chosen for it."""
 
     start_s: float  # when the batch will start to compute: after loads and transfers

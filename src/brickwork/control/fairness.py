@@ -10,7 +10,8 @@ was away is set forward to the slowest when it returns (start-time fair queueing
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from brickwork.core.record import record
 
 MAX_LEAD_S = 20.0
 """Furthest that fairness moves a request back; less than the 30 s that best-effort requests wait at most."""
@@ -28,7 +29,8 @@ class Tenant:
     max_requests: int | None = None  # accepted and not finished, at most; None: no limit of its own
 
 
-class TenantView(NamedTuple):
+@record(frozen=True, slots=True)
+class TenantView:
     tenant: Tenant
     clock_s: float  # weighted device seconds that the tenant has asked for
     slowest_s: float  # least clock of the tenants that have requests in the system, this one included

@@ -6,19 +6,20 @@ Which layout is taken is the policy's choice (`parallelism.py`).
 """
 
 from itertools import chain
-from typing import NamedTuple
 
 from brickwork.control.parallelism import Choice, SpreadView
 from brickwork.control.records import ExecutorRecord, TaskRecord
 from brickwork.control.turn import Turn
 from brickwork.core.batch import WHOLE, Layout
 from brickwork.core.model import ModelSpec
+from brickwork.core.record import record
 
 MAX_LOOKED_AT = 16
 """Idle executors that are looked at for helpers, of each kind."""
 
 
-class Gang(NamedTuple):
+@record(frozen=True, slots=True)
+class Gang:
     """A layout with the executors that help the leader, in the order of `Dispatch.helpers`."""
 
     layout: Layout

@@ -6,7 +6,6 @@ actions.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from brickwork.compiler.plan import Plan
 from brickwork.control import reports, requests, rosters
@@ -68,7 +67,8 @@ class Control:
             case BatchReported():
                 reports.report(turn, event)
             case RequestArrived():
-                requests.arrive(turn, replace(event, plan=self._shared(event.plan)))
+                shared = self._shared(event.plan)
+                requests.arrive(turn, RequestArrived(event.request, shared, event.tensors, event.arrived_s))
             case CancelRequested():
                 requests.cancel(turn, event)
             case ExecutorWaiting():

@@ -11,9 +11,9 @@ back at a step boundary when load returns (`preemption.py`), so there is no reas
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from brickwork.core.batch import Layout
+from brickwork.core.record import record
 
 MIN_EFFICIENCY = 0.8
 """Share of the devices' time that must not be lost to the spreading while others wait. From TridentServe."""
@@ -22,7 +22,8 @@ MIN_SPEEDUP = 1.1
 """A wider layout is worth its checkpoint and its gang only if it is so much faster than the next narrower one."""
 
 
-class Choice(NamedTuple):
+@record(frozen=True, slots=True)
+class Choice:
     """One layout that is possible now."""
 
     layout: Layout
@@ -39,7 +40,8 @@ class Choice(NamedTuple):
         return self.layout.devices * self.finish_s
 
 
-class SpreadView(NamedTuple):
+@record(frozen=True, slots=True)
+class SpreadView:
     """A task that is about to start on an executor, alone."""
 
     slack_s: float | None  # seconds from now within which the task has to end; None: no deadline

@@ -8,16 +8,17 @@ Which executors are looked at (a dozen at most) is decided by `candidates.py` fr
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from brickwork.core.ids import BatchId, ExecutorId
+from brickwork.core.record import record
 
 LOST_S = 3000.0
 """What one request a second that would be lost weighs, in seconds of waiting: ten for each, while it is remembered that
 what was unloaded is asked for."""
 
 
-class Spot(NamedTuple):
+@record(frozen=True, slots=True)
+class Spot:
     """One executor as a place for one batch. All in seconds from now."""
 
     executor: ExecutorId

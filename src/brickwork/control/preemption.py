@@ -13,15 +13,16 @@ its next step boundary and goes on later from there, so what it has computed is 
 
 from collections.abc import Iterable
 from math import inf
-from typing import NamedTuple
 
 from brickwork.core.ids import ExecutorId
+from brickwork.core.record import record
 
 SHORT = 0.1
 """A task is let through when it delays the victim by at most this share of what it would have to wait."""
 
 
-class Victim(NamedTuple):
+@record(frozen=True, slots=True)
+class Victim:
     """A running batch that could yield. All in seconds."""
 
     executor: ExecutorId  # its leader
@@ -30,7 +31,8 @@ class Victim(NamedTuple):
     finish_s: float  # until the urgent task would be done on its device, from now
 
 
-class UrgentView(NamedTuple):
+@record(frozen=True, slots=True)
+class UrgentView:
     """A ready task for which no device is idle."""
 
     slack_s: float | None  # seconds from now within which it has to end; None: no deadline

@@ -9,11 +9,11 @@ group waits without a bound. Heaps drop outdated entries when they surface; all 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, nsmallest
-from typing import NamedTuple
 
 from brickwork.control.records import GroupKey, Rank, TaskRecord
 from brickwork.control.tasks import TaskState
 from brickwork.core.ids import ExecutorId, ModelId
+from brickwork.core.record import record
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +29,8 @@ class Group:
     homeless_s: float | None = None  # since when no executor at hand can hold it
 
 
-class Park(NamedTuple):
+@record(frozen=True, slots=True)
+class Park:
     """Why a group is out of the order."""
 
     executor: ExecutorId | None  # waits for this one to be idle; None: no executor can hold its models

@@ -5,7 +5,6 @@ telling must cost little on every event and reading happens after something went
 """
 
 from collections import deque
-from typing import NamedTuple
 
 from brickwork.control.actions import (
     Accept,
@@ -23,12 +22,14 @@ from brickwork.control.actions import (
 )
 from brickwork.control.tasks import TaskState
 from brickwork.core.ids import RequestId, TaskId
+from brickwork.core.record import record
 
 MAX_LINES = 20_000
 """Lines kept over all requests: some 1,000 requests of three tasks, a few MB."""
 
 
-class Moved(NamedTuple):
+@record(frozen=True, slots=True)
+class Moved:
     """A task took a transition."""
 
     task: TaskId
