@@ -21,7 +21,7 @@ def main() -> NoReturn:
     try:
         from brickwork.cli.app import app
 
-        app(standalone_mode=False)
+        app(standalone_mode=False, prog_name="brickwork")  # however it was started
         code = 0
     except click.exceptions.Exit as end:
         code = end.exit_code
