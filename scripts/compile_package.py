@@ -16,7 +16,7 @@ import sysconfig
 import tempfile
 import venv
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -89,20 +89,20 @@ def compile_into(site: Path, scratch: Path) -> None:
     from setuptools import Distribution
 
     write_sources(scratch)
-    os.chdir(scratch)
     options = [f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={scratch / 'mypy-cache'}"]
-    extensions = mypycify(
-        [*options, *compiled_modules()],
-        opt_level="2",
-        debug_level="0",
-        target_dir=str(scratch),
-        group_name="brickwork",
-    )
-    command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
-    command.build_lib, command.build_temp = str(site), str(scratch)
-    command.parallel = os.cpu_count()
-    command.ensure_finalized()
-    command.run()
+    with chdir(scratch):
+        extensions = mypycify(
+            [*options, *compiled_modules()],
+            opt_level="2",
+            debug_level="0",
+            target_dir=str(scratch),
+            group_name="brickwork",
+        )
+        command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
+        command.build_lib, command.build_temp = str(site), str(scratch)
+        command.parallel = os.cpu_count()
+        command.ensure_finalized()
+        command.run()
 
 
 def link_package(site: Path) -> None:
