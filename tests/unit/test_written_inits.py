@@ -5,7 +5,7 @@ number of lines, and none of their dataclasses is left to the interpreter.
 """
 
 import ast
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
