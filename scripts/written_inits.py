@@ -1,8 +1,8 @@
 """Writes the `__init__` of dataclasses out, for mypyc.
 
 mypyc calls an `__init__` that it compiled like any other function, but leaves the one that `dataclass` makes to the
-interpreter, and some sixty objects are made for every request. So what is compiled is a copy of each module in which it
-is written out, in place of the blank line after the fields: all lines keep their numbers.
+interpreter, and events, orders and records are made for every request. So what is compiled is a copy of each module in
+which it is written out, in place of the blank line after the fields: all lines keep their numbers.
 
 Frozen classes lose their guard at run time, as those of `record` do: nobody sets their fields, the type checker said.
 """
@@ -52,4 +52,6 @@ def _factory(field: ast.AnnAssign) -> str:
     match field.value:
         case ast.Call(func=ast.Name("field"), args=[], keywords=[ast.keyword("default_factory", made)]):
             return ast.unparse(made)
+        case ast.Call(func=ast.Name("field")):
+            raise ValueError(f"{ast.unparse(field)}: of field() only default_factory can be written out")
     return ""

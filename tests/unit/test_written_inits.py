@@ -5,8 +5,9 @@ number of lines, and none of their dataclasses is left to the interpreter.
 """
 
 import ast
-import importlib
+import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,7 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 SAMPLE = '''
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from brickwork.core.record import record
 
 @record(frozen=True, slots=True)
@@ -48,25 +49,36 @@ def scripts() -> ModuleType:
         sys.path.remove(str(SCRIPTS))
 
 
-def seen(source: str) -> list[object]:
+def seen(source: str, file: Path) -> list[object]:
     """What a user of the sample's classes sees."""
-    names: dict[str, object] = {"__name__": "builtins"}  # where dataclass looks its module up
-    exec(source, names)
-    Order, Shelf, Plain, replace = (names[name] for name in ("Order", "Shelf", "Plain", "replace"))
-    shelf, other = Shelf(orders=[Order("a")]), Shelf()
-    other.orders.append(Order("b", count=2))
+    file.write_text(source)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    sample = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sample)
+    shelf, other = sample.Shelf(orders=[sample.Order("a")]), sample.Shelf()
+    other.orders.append(sample.Order("b", count=2))
     with pytest.raises(TypeError):
-        Order()
+        sample.Order()
     return [
-        repr(shelf), repr(other), repr(Shelf(other).owner), repr(Shelf()), shelf.first() == Order("a", 3),
-        hash(Order("a")) == hash(Order("a")), shelf == other, repr(replace(Order("c"), count=9)), Plain.size,
+        repr(shelf), repr(other), repr(sample.Shelf(other).owner), repr(sample.Shelf()), shelf == other,
+        shelf.first() == sample.Order("a", 3), hash(shelf.first()) == hash(sample.Order("a")),
+        repr(replace(sample.Order("c"), count=9)), sample.Plain.size,
     ]  # fmt: skip
 
 
-def test_objects_are_the_same(scripts: ModuleType) -> None:
+def test_objects_are_the_same(scripts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = scripts.written_inits.with_inits(SAMPLE)
     assert written.count("def __init__") == 2
-    assert seen(written) == seen(SAMPLE)
+    for name in ("as_it_is", "written"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))  # where dataclass looks names up
+    assert seen(written, tmp_path / "written.py") == seen(SAMPLE, tmp_path / "as_it_is.py")
+
+
+def test_a_field_that_cannot_be_written_out_is_refused(scripts: ModuleType) -> None:
+    source = "@dataclass(slots=True)\nclass Order:\n    count: int = field(compare=False)\n"
+    with pytest.raises(ValueError, match=r"count: int .* only default_factory"):
+        scripts.written_inits.with_inits(source)
 
 
 def definitions(source: str) -> dict[tuple[str, int], list[str]]:
