@@ -38,6 +38,7 @@ MODULES = [
     "sim/links.py",
     "sim/loop.py",
     "sim/report.py",
+    "sim/runs.py",
 ]
 """Beside all of control. No module whose types cross a wire: compiled classes do not keep the types of their fields,
 by which msgspec decodes."""

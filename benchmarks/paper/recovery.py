@@ -5,8 +5,8 @@ from typing import Any
 
 from brickwork.load.report import attainment
 from brickwork.sim.points import Point
-from brickwork.sim.report import Run
 from brickwork.sim.run import WARM_S
+from brickwork.sim.runs import Run
 
 WINDOW_S, WINDOWS = 30.0, 20
 BEFORE_S = 300.0
@@ -17,7 +17,7 @@ NEAR = 0.03
 
 def recovery(point: Point, fault_s: float) -> dict[str, Any]:
     """Attainment before the fault and in windows after it, and seconds until the first window that is as before."""
-    runs = [run for report in point.reports for run in report.runs.values()]
+    runs = [run for report in point.reports for run in report.runs]
     before = _share(runs, fault_s - BEFORE_S, fault_s)
     after = [_share(runs, fault_s + k * WINDOW_S, fault_s + (k + 1) * WINDOW_S) for k in range(WINDOWS)]
     seconds = next((k * WINDOW_S for k, share in enumerate(after) if share >= before - NEAR), None)

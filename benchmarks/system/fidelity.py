@@ -179,7 +179,7 @@ def predict(seen: Serving, run: Sequence[Offer], seed: int) -> list[Sample]:
             cluster.submit(arrival(offer, f"warm-{turn}-{number}", (turn + 1) * SIMULATED_START_S / (WARM_UPS + 1)))
     for offer in run:
         cluster.submit(arrival(offer, f"r-{offer.number}", SIMULATED_START_S + offer.due_s))
-    runs = cluster.run().runs
+    runs = cluster.run().runs.by_id()
     return [replace(runs[RequestId(f"r-{offer.number}")].sample, workflow=name_of(offer)) for offer in run]
 
 

@@ -103,7 +103,8 @@ def test_rows_with_fewer_steps_leave_their_batch_early() -> None:
     arrivals = [Arrival(0.0, request("r-0", steps=20), redraw())]
     arrivals += [Arrival(0.001 * k, request(f"r-{k}", steps=steps), redraw()) for k, steps in ((1, 2), (2, 6))]
     report, cluster = simulate(arrivals, executors=1, noise=0)
-    short, long = (report.runs[request(f"r-{k}").id] for k in (1, 2))
+    runs = report.runs.by_id()
+    short, long = (runs[request(f"r-{k}").id] for k in (1, 2))
     assert report.joins == 2
     assert short.finished_s is not None and long.finished_s is not None and short.finished_s < long.finished_s
     reported = [line for line in cluster.control.story(request("r-1").id) if "denoise dispatched -> done" in line]
@@ -116,7 +117,7 @@ def test_overload_refuses_instead_of_missing_deadlines() -> None:
     report, _ = simulate(arrivals)
     outcomes = report.outcomes
     assert outcomes["rejected"] > 50 and outcomes["succeeded"] > 50
-    on_time = sum(run.is_attained for run in report.runs.values())
+    on_time = sum(run.is_attained for run in report.runs)
     assert on_time >= 0.95 * outcomes["succeeded"]
 
 
@@ -133,7 +134,7 @@ def test_wrong_beliefs_are_corrected() -> None:
     report, _ = simulate(arrivals, executors=1, noise=0, truth=type(truth)({"cpu-1": device}))
     errors = [
         run.predicted_finish_s - run.finished_s
-        for run in report.runs.values()
+        for run in report.runs
         if run.predicted_finish_s is not None and run.finished_s is not None
     ]
     assert abs(errors[0]) > 0.1
@@ -149,6 +150,7 @@ def test_a_slot_that_never_comes_back_fails_what_only_it_could_hold() -> None:
     for arrival in arrivals:
         cluster.submit(arrival)
     report = cluster.run()
-    assert report.runs[request("r-1").id].outcome is Outcome.FAILED
-    assert report.runs[request("r-2").id].outcome is Outcome.SUCCEEDED
+    runs = report.runs.by_id()
+    assert runs[request("r-1").id].outcome is Outcome.FAILED
+    assert runs[request("r-2").id].outcome is Outcome.SUCCEEDED
     assert report.leaked == 0

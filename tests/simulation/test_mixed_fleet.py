@@ -14,7 +14,7 @@ from brickwork.profile.table import Profile
 from brickwork.sim.cluster import Cluster, Slot
 from brickwork.sim.points import evaluate, streams_of
 from brickwork.sim.published import GIB, plan, recipe, values
-from brickwork.sim.report import Run
+from brickwork.sim.runs import Run
 from brickwork.sim.scenario import Scenario, parse
 from brickwork.sim.workload import Arrival
 from support.speeds import fast_and_slow
@@ -52,7 +52,7 @@ def second_of_two(speeds: Profile, deadline_s: float) -> Run:
     for number, (time_s, slo) in enumerate([(0.0, SLO()), (60.0, SLO(deadline_s))]):
         request = Request(RequestId(f"r-{number}"), what.name, values(what), slo)
         cluster.submit(Arrival(time_s, request, plan(what)))
-    return list(cluster.run().runs.values())[1]
+    return list(cluster.run().runs)[1]
 
 
 def alone_s(speeds: Profile) -> float:
@@ -77,6 +77,6 @@ def test_a_mixed_fleet_is_used_and_keeps_its_word(speeds: Profile) -> None:
     """With every device counted as a slow one, 92.5 % were served."""
     given = parse(MIXED, Scenario)
     point = evaluate(given, speeds, streams_of(given))
-    accepted = [run for report in point.reports for run in report.runs.values() if run.predicted_finish_s is not None]
+    accepted = [run for report in point.reports for run in report.runs if run.predicted_finish_s is not None]
     assert point.verdict.attainment >= 0.94
     assert sum(run.is_attained for run in accepted) >= 0.99 * len(accepted)

@@ -74,7 +74,7 @@ def test_devices_that_were_slow_for_a_while_are_tried_again(seed: int) -> None:
             cluster.submit(Arrival(WARM_S + k, request(f"w-{number}-{k}", steps=8), chain()))
     for arrival in poisson([asked], 4.0, 240, seed):
         cluster.submit(replace(arrival, time_s=arrival.time_s + WARM_S + SLOW_S / 2))
-    runs = [run for name, run in cluster.run().runs.items() if not name.startswith("w-")]
+    runs = [run for run in cluster.run().runs if not run.request_id.startswith("w-")]
     refused = [run for run in runs if run.outcome is Outcome.REJECTED and run.arrived_s < WARM_S + SLOW_S]
     assert len(refused) > 10, "they were never slow"
     later = [run for run in runs if run.arrived_s > WARM_S + SLOW_S + 2.5 * STALE_S]
@@ -96,7 +96,7 @@ def test_lowering_steps_serves_more_clients(seed: int) -> None:
         for arrival in poisson([asked], 2.0 * capacity_per_s(2, deadline_s, 8), 200, seed):
             cluster.submit(replace(arrival, time_s=arrival.time_s + WARM_S))
         report = cluster.run()
-        accepted = [run for run in report.runs.values() if run.outcome is not Outcome.REJECTED]
+        accepted = [run for run in report.runs if run.outcome is not Outcome.REJECTED]
         served.append(sum(run.is_attained for run in accepted))
         assert served[-1] >= 0.9 * len(accepted)
         assert report.leaked == 0

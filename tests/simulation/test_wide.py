@@ -34,7 +34,7 @@ def run(*offers: tuple[float, Recipe, float]) -> Report:
 
 
 def outcomes(report: Report, name: str) -> list[Outcome | None]:
-    return [each.outcome for each in report.runs.values() if each.request.workflow == name]
+    return [each.outcome for each in report.runs if each.workflow == name]
 
 
 def test_alone_it_gets_all_devices() -> None:

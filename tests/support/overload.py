@@ -9,7 +9,7 @@ from brickwork.core.ids import RequestId
 from brickwork.core.request import Outcome
 from brickwork.profile.table import Profile
 from brickwork.sim.cluster import Cluster, Slot
-from brickwork.sim.report import Run
+from brickwork.sim.runs import Run
 from brickwork.sim.workload import Arrival, poisson
 from support.plans import MIB, chain, profile, request
 from support.scenes import kind
@@ -67,13 +67,13 @@ def overload(
     for number in range(executors):
         cluster.add(Slot(f"e{number}", 8 * MIB))
         cluster.submit(Arrival(1.0 + 0.01 * number, request(f"w-{number}", steps), chain()))
-    runs = [run for name, run in cluster.run().runs.items() if not name.startswith("w-")]
+    runs = [run for run in cluster.run().runs if not run.request_id.startswith("w-")]
     return _figures(runs, capacity, arrivals[-1].time_s, cluster.control.state.promises.kept)
 
 
 def _figures(runs: list[Run], capacity: float, end_s: float, kept: float) -> Figures:
     accepted = [run for run in runs if run.outcome is not Outcome.REJECTED]
-    again = [run for run in runs if run.request.id.startswith("again-")]
+    again = [run for run in runs if run.request_id.startswith("again-")]
     return Figures(
         capacity_per_s=capacity,
         accepted_per_s=sum(run.arrived_s <= end_s for run in accepted) / (end_s - WARM_S),

@@ -129,8 +129,8 @@ def _errand(turn: Turn, group: Group, task: TaskRecord, device: str) -> _Errand:
 
 def _near(turn: Turn, task: TaskRecord) -> list[ExecutorId]:
     models, ids = turn.state.models, []
-    for model, count in zip(task.needs.heaviest, (3, 1, 1), strict=False):
-        ids += models[model].idle_holders.first(count)
+    for k, model in enumerate(task.needs.heaviest[:3]):
+        ids += models[model].idle_holders.first(1 if k else 3)
     return ids
 
 

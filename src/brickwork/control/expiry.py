@@ -32,7 +32,7 @@ def _too_late(turn: Turn, request: RequestRecord) -> str:
 
 def _demote(turn: Turn, request: RequestRecord) -> None:
     turn.tell(request.id, "too late for its deadline, goes on as best effort")
-    request.is_late = True
+    request.is_late, request.has_deadline = True, False
     request.due_s = request.rank_due_s = soft_deadline_s(turn.now_s, request.path_s)
     for position, task in enumerate(request.tasks.values()):
         rank = turn.policies.rank(request.due_s, task.path_s, False, request.number, position)

@@ -32,6 +32,14 @@ class Size(NamedTuple):
     shape: str  # its shape_key
 
 
+def longest_s(paths_s: Mapping[str, float]) -> float:
+    """Seconds of the longest path, which is how long the request takes; 0 without tasks."""
+    longest = 0.0
+    for path_s in paths_s.values():
+        longest = max(longest, path_s)
+    return longest
+
+
 class PlanFacts:
     """Indexes over one plan, and what its requests have in common."""
 

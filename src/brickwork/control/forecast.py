@@ -5,6 +5,7 @@ from math import ceil, inf
 
 from brickwork.control.admission import STALE_S, Admitted, Arrival, Company, Later, Refused
 from brickwork.control.batching import MAX_BATCH
+from brickwork.control.facts import longest_s
 from brickwork.control.promises import Promise, is_due
 from brickwork.control.records import Rank, RequestRecord, TaskRecord
 from brickwork.control.speeds import Speed, speeds
@@ -92,11 +93,12 @@ def _frees(turn: Turn, request: RequestRecord) -> list[tuple[float, int, float]]
     busy, executors, known = state.busy_by_free_at, state.executors, speeds(turn, request)
     slack_s = request.due_s - request.path_s - now_s
     sampled = max(1, len(busy) // MAX_FREES) if len(known) == 1 else 1
+    alike = next(iter(known.values())) if len(known) == 1 else None
     now, speed_now = _idle(turn, known)
     frees: list[tuple[float, int, float]] = []
     for free_at_s, executor_id in busy.every(sampled):
         executor = executors[executor_id]
-        fit, speed = known[executor.device]
+        fit, speed = alike or known[executor.device]
         if executor.laxity_s is not None and executor.laxity_s > slack_s:
             now += sampled * fit
             speed_now += sampled * speed
@@ -122,7 +124,7 @@ def _profiled_s(turn: Turn, request: RequestRecord) -> float:
         return sum([w.trips * turn.estimate.raw_call_s(request.device, w.key, w.shape, w.rows) for w in works], 0.0)
 
     paths_s = request.facts.paths_s({name: seconds(task) for name, task in request.tasks.items()})
-    return max(paths_s.values(), default=0.0)
+    return longest_s(paths_s)
 
 
 def _later(turn: Turn, rank: Rank) -> list[Later]:
@@ -147,7 +149,7 @@ def _companies(turn: Turn, request: RequestRecord) -> list[Company]:
         batches = {name: _batch(turn, device, task, size) for name, task in tasks.items()}
         paths_s = request.facts.paths_s({name: seconds for name, (_, seconds) in batches.items()})
         device_s = sum([seconds / count for count, seconds in batches.values()])
-        companies.append(Company(max(paths_s.values(), default=0.0), device_s / share_s if share_s else 1.0))
+        companies.append(Company(longest_s(paths_s), device_s / share_s if share_s else 1.0))
         if size >= largest or 2.0 * companies[-1].path_s > left_s:
             return companies
         size = min(2 * size, largest)

@@ -84,15 +84,15 @@ def _gangs(turn: Turn, task: TaskRecord, leader: ExecutorRecord, start_s: float)
     may = leader.max_degree > 1 and task.steps > 0 and not task.group[2]
     if not may or len(turn.state.idle_by_free.keys) < 2:
         return []
-    wides = layouts(turn, task, leader.device)
-    most = max((wide.devices for wide in wides), default=1)
-    found = _helpers(turn, task, leader, min(most, leader.max_degree) - 1) if wides else []
+    if not (wides := layouts(turn, task, leader.device)):
+        return []
+    found = _helpers(turn, task, leader, min(wides[-1].devices, leader.max_degree) - 1)
     loads_s = [_load_s(turn, each, task.needs.models) for each in found]
     gangs = []
     for wide in wides:
         helpers = wide.devices - 1
-        if helpers <= len(found) and wide.devices <= leader.max_degree:
-            load_s = max(loads_s[: wide.degree - 1], default=0.0)
+        if helpers <= len(found) and helpers < leader.max_degree:
+            load_s = max([0.0, *loads_s[: wide.degree - 1]])
             if wide.apart:
                 load_s = max(load_s, _load_s(turn, found[helpers - 1], helper_models(task, wide, helpers - 1)))
             gangs.append(Gang(wide, tuple(found[:helpers]), max(start_s, load_s)))

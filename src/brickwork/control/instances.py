@@ -5,7 +5,7 @@ from math import inf
 
 from brickwork.compiler.instance import resolve
 from brickwork.control.events import RequestArrived
-from brickwork.control.facts import PlanFacts, Size
+from brickwork.control.facts import PlanFacts, Size, longest_s
 from brickwork.control.records import RequestRecord, TaskRecord
 from brickwork.control.scheduling import SHORT, soft_deadline_s
 from brickwork.control.speeds import alone_on
@@ -21,25 +21,26 @@ def instantiate(turn: Turn, event: RequestArrived) -> RequestRecord:
     given_s = request.slo.deadline_s
     device, lone_s = alone_on(turn, facts, sizes, inf if given_s is None else given_s)
     paths_s = facts.paths_s(lone_s)
-    path_s = max(paths_s.values(), default=0.0)
+    path_s = longest_s(paths_s)
     spreads: dict[int, dict[str, float]] = {}
     if given_s is not None and path_s > given_s:
         spreads = _spreads(turn, device, facts, sizes, lone_s, given_s)
         lone_s = next(iter(spreads.values()), lone_s)
         paths_s = facts.paths_s(lone_s)
-        path_s = max(paths_s.values(), default=0.0)
+        path_s = longest_s(paths_s)
     arrived_s = turn.now_s if event.arrived_s is None else event.arrived_s
     due_s = soft_deadline_s(arrived_s, path_s) if given_s is None else arrived_s + given_s
     number = turn.state.next_request_number()
     rank_due_s = due_s + turn.policies.lead(turn.state.tenants.view(request.tenant, len(turn.state.executors)))
     record = RequestRecord(
-        request.id, request, facts, number, arrived_s, due_s, rank_due_s, path_s, path_s, device, scalars
-    )
-    record.spreads = {devices: max(facts.paths_s(each).values(), default=0.0) for devices, each in spreads.items()}
+        request.id, request, facts, number, arrived_s, due_s, rank_due_s, path_s, path_s, device, scalars,
+        given_s is not None,
+    )  # fmt: skip
+    record.spreads = {devices: longest_s(facts.paths_s(each)) for devices, each in spreads.items()}
     _add_tasks(turn, record, sizes, lone_s, paths_s)
     if given_s is not None:
         fastest_s = {name: _fastest_s(turn, task) for name, task in record.tasks.items()}
-        record.fastest_s = max(facts.paths_s(fastest_s).values(), default=0.0)
+        record.fastest_s = longest_s(facts.paths_s(fastest_s))
     return record
 
 
@@ -95,7 +96,7 @@ def _spreads(
     times_s = dict(lone_s)
     for devices in sorted(wides):
         times_s |= wides[devices]
-        if max(facts.paths_s(times_s).values(), default=0.0) <= within_s:
+        if longest_s(facts.paths_s(times_s)) <= within_s:
             found[devices] = dict(times_s)
     return found
 

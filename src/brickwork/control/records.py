@@ -92,6 +92,7 @@ class RequestRecord:
     fastest_s: float  # with a deadline: the same, every task on as many devices as help
     device: str  # type on which it is predicted, see speeds.py
     scalars: dict[str, Scalar]
+    has_deadline: bool  # one that can be met
     spreads: dict[int, float] = field(default_factory=dict)  # if one device is too slow: enough devices -> path there
     tasks: dict[str, TaskRecord] = field(default_factory=dict)  # by PlanTask.name, in plan order
     values: dict[str, ValueRecord] = field(default_factory=dict)  # tensors owned now
@@ -100,11 +101,6 @@ class RequestRecord:
     ending: tuple[Outcome, str, str] | None = None  # (outcome, error, cause) once it can no longer succeed
     wait_s: float = 0.0  # predicted when it was admitted, before its first task begins
     is_late: bool = False  # it goes on as best effort, for it can no longer meet its deadline
-
-    @property
-    def has_deadline(self) -> bool:
-        """It has one that can be met."""
-        return self.request.slo.deadline_s is not None and not self.is_late
 
     @property
     def work_s(self) -> float:

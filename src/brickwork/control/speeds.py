@@ -11,7 +11,7 @@ types only that are in time. How fast a type is, is taken from the request's own
 from collections.abc import Mapping
 from math import inf
 
-from brickwork.control.facts import PlanFacts, Size
+from brickwork.control.facts import PlanFacts, Size, longest_s
 from brickwork.control.records import RequestRecord
 from brickwork.control.turn import Turn
 
@@ -25,7 +25,7 @@ def alone_on(turn: Turn, facts: PlanFacts, sizes: Mapping[str, Size], within_s: 
     common: tuple[str, dict[str, float]] | None = None
     for device in dict.fromkeys((turn.device, *turn.state.devices)):
         alone = device, {name: turn.estimate.equal_batch_s(device, size.works, 1) for name, size in sizes.items()}
-        if max(facts.paths_s(alone[1]).values(), default=0.0) <= within_s:
+        if longest_s(facts.paths_s(alone[1])) <= within_s:
             return alone
         common = common or alone
     assert common is not None
@@ -49,4 +49,4 @@ def speeds(turn: Turn, request: RequestRecord) -> dict[str, Speed]:
 def _path_s(turn: Turn, request: RequestRecord, device: str) -> float:
     """The critical path on one type, every task alone."""
     lone_s = {name: turn.estimate.equal_batch_s(device, task.works, 1) for name, task in request.tasks.items()}
-    return max(request.facts.paths_s(lone_s).values(), default=0.0)
+    return longest_s(request.facts.paths_s(lone_s))

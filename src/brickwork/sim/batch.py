@@ -41,8 +41,11 @@ class VirtualRow:
 
     @classmethod
     def of(cls, run: TaskRun, works: tuple[ConcreteWork, ...]) -> "VirtualRow":
-        step = run.checkpoint.step if run.checkpoint else 0
-        return cls(run, works, step, max([work.trips for work in works if work.is_step], default=0), first=step)
+        step, stop = run.checkpoint.step if run.checkpoint else 0, 0
+        for work in works:
+            if work.is_step and work.trips > stop:
+                stop = work.trips
+        return cls(run, works, step, stop, first=step)
 
 
 @record(frozen=True, slots=True)

@@ -205,9 +205,10 @@ class Cluster:
         self.arrive(arrival)
 
     def arrive(self, arrival: Arrival) -> None:
-        self.report.arrived(arrival.request, self.loop.now_s, arrival.is_judged)
+        if arrival.is_judged:
+            self.report.runs.arrived(arrival.request, self.loop.now_s)
         if self.is_down:
-            return self.report.ended(arrival.request.id, self.loop.now_s, Outcome.REJECTED, "nobody listens")
+            return self.report.runs.ended(arrival.request.id, self.loop.now_s, Outcome.REJECTED, "nobody listens")
         inputs = self._contents.take(arrival)
         self.tell(RequestArrived(arrival.request, arrival.plan, inputs))
 

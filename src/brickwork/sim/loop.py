@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, TypeVarTuple
 
-RARELY = 100_000
+RARELY = 1_000_000
 """Objects made and not freed after which cycles are looked for: more than belong to the requests in flight, which would
 all be gone through again and again. Python's own 700 take a sixth of the time."""
 

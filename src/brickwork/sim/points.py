@@ -16,8 +16,9 @@ from brickwork.sim.baselines.pools import edf_pool, resident_pool
 from brickwork.sim.baselines.stages import best_stage_pools
 from brickwork.sim.baselines.static import Split, split_b0, split_b1, split_b2
 from brickwork.sim.baselines.verdict import Finishes, Missed, Verdict, verdict, verdict_of_runs
-from brickwork.sim.report import Report, Run
+from brickwork.sim.report import Report
 from brickwork.sim.run import OURS, WARM_S, Watch, simulate
+from brickwork.sim.runs import Run
 from brickwork.sim.scenario import Scenario, ScenarioError
 from brickwork.sim.streams import Draw, draws
 
@@ -80,7 +81,7 @@ def _ours(
         number = len(reports)
         told = replace(watch, enough=_enough(jobs, missed)) if stops else watch
         reports.append(simulate(given, profile, streams[number], given.seeds[number], told))
-        ends = [_finished_s(run) for run in reports[-1].runs.values()]
+        ends = [_finished_s(run) for run in reports[-1].runs]
         return ends + [None] * (len(jobs) - len(ends))
 
     found = verdict_of_runs(load, run, stops)

@@ -4,44 +4,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from brickwork.control.actions import Accept, Action, Dispatch, Finish, Join, Load, Yield
-from brickwork.core.ids import RequestId
-from brickwork.core.request import Outcome, Request
 from brickwork.load.report import Sample, attainment, latency_s
 from brickwork.node_manager.policy import Order
-
-
-@dataclass(slots=True)
-class Run:
-    """One request of a run."""
-
-    request: Request
-    arrived_s: float
-    predicted_finish_s: float | None = None  # None: refused
-    finished_s: float | None = None
-    outcome: Outcome | None = None
-    error: str = ""
-    is_judged: bool = True  # counts in an experiment that judges some requests only
-
-    @property
-    def latency_s(self) -> float | None:
-        return None if self.finished_s is None else self.finished_s - self.arrived_s
-
-    @property
-    def sample(self) -> Sample:
-        """As the figures of every run see it."""
-        return Sample(self.request.workflow, self.outcome, self.latency_s, self.request.slo.deadline_s)
-
-    @property
-    def is_attained(self) -> bool:
-        """It succeeded, within its deadline if it has one."""
-        return self.sample.is_attained
+from brickwork.sim.runs import Runs
 
 
 @dataclass(slots=True)
 class Report:
     """Sums over a run; simulated seconds throughout."""
 
-    runs: dict[RequestId, Run] = field(default_factory=dict)
+    runs: Runs = field(default_factory=Runs)
     events: int = 0  # that control was told
     loads: Counter[str] = field(default_factory=Counter)  # orders to load, by model
     batch_sizes: Counter[int] = field(default_factory=Counter)
@@ -55,20 +27,13 @@ class Report:
     busy_s: float = 0.0  # device seconds in batches, helping included
     log_digest: str = ""  # sha256 of every action with its time and cause
 
-    def arrived(self, request: Request, now_s: float, is_judged: bool = True) -> None:
-        self.runs[request.id] = Run(request, now_s, is_judged=is_judged)
-
-    def ended(self, request_id: RequestId, now_s: float, outcome: Outcome, error: str) -> None:
-        run = self.runs[request_id]
-        run.finished_s, run.outcome, run.error = now_s, outcome, error
-
     def ordered(self, action: Action, now_s: float) -> None:
         match action:
             case Dispatch():
                 self.batch_sizes[len(action.runs)] += 1
                 self.degrees[action.layout.devices] += 1
             case Accept():
-                self.runs[action.request_id].predicted_finish_s = action.predicted_finish_s
+                self.runs.accepted(action.request_id, action.predicted_finish_s)
             case Load():
                 self.loads[action.model.id] += 1
             case Join():
@@ -76,20 +41,20 @@ class Report:
             case Yield():
                 self.yields += 1
             case Finish():
-                self.ended(action.request_id, now_s, action.outcome, action.error)
+                self.runs.ended(action.request_id, now_s, action.outcome, action.error)
 
     @property
     def ended_s(self) -> float:
         """When the last request ended; 0 without any."""
-        return max((run.finished_s or run.arrived_s for run in self.runs.values()), default=0.0)
+        return max((run.finished_s or run.arrived_s for run in self.runs), default=0.0)
 
     @property
     def outcomes(self) -> Counter[str]:
-        return Counter(["unfinished" if run.outcome is None else str(run.outcome) for run in self.runs.values()])
+        return Counter(["unfinished" if outcome is None else str(outcome) for outcome in self.runs.outcomes])
 
     @property
     def samples(self) -> list[Sample]:
-        return [run.sample for run in self.runs.values()]
+        return [run.sample for run in self.runs]
 
     @property
     def attainment(self) -> float:

@@ -21,7 +21,8 @@ from brickwork.sim.loop import Loop
 from brickwork.sim.managed import simulate_sets
 from brickwork.sim.published import plan, values
 from brickwork.sim.recipes import recipe_of
-from brickwork.sim.report import Report, Run
+from brickwork.sim.report import Report
+from brickwork.sim.runs import Run
 from brickwork.sim.scenario import Scenario, ScenarioError
 from brickwork.sim.streams import Draw
 from brickwork.sim.workload import Arrival
@@ -111,7 +112,6 @@ def simulate(
         simulate_sets(given, profile, slots, cluster, chain(warming, later), happening, WARM_S)
     else:
         _one_set(slots, cluster(Loop()), warming, later, [fault for _, fault in happening])
-    report.runs = {name: run for name, run in report.runs.items() if not name.startswith(WARM)}
     return report
 
 
@@ -155,7 +155,7 @@ def _arrivals(given: Scenario, profile: Profile, stream: Sequence[Draw]) -> Iter
             known[key] = (plan(what), slo, values(what))
         made, slo, given_values = known[key]
         request = Request(RequestId(f"r-{number}"), made.workflow, given_values, slo)
-        yield Arrival(draw.time_s, request, made, draw.is_in_spike, draw.part.workflow)
+        yield Arrival(draw.time_s, request, made, part=draw.part.workflow)
 
 
 def _later(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
@@ -170,7 +170,7 @@ def _warming(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         request = arrival.request
         short = tuple((name, 1 if name == "steps" else value) for name, value in request.values)
         warm = replace(request, id=RequestId(f"{WARM}{request.id}"), values=short, slo=SLO())
-        yield replace(arrival, time_s=0.0, request=warm)
+        yield replace(arrival, time_s=0.0, request=warm, is_judged=False)
 
 
 def _told(arrivals: Iterator[Arrival], watch: Watch, report: Report) -> Iterator[Arrival]:
@@ -180,13 +180,8 @@ def _told(arrivals: Iterator[Arrival], watch: Watch, report: Report) -> Iterator
         if number % 100 == 0:
             if watch.progress is not None:
                 watch.progress(number)
-            if watch.enough is not None and watch.enough(_runs(report)):
+            if watch.enough is not None and watch.enough(list(report.runs)):
                 return
-
-
-def _runs(report: Report) -> list[Run]:
-    """Runs of the scenario's own requests, in order of arrival."""
-    return [run for name, run in report.runs.items() if not name.startswith(WARM)]
 
 
 def _fault(fault: scenario.Fault, slots: Sequence[Slot]) -> faults.Fault:

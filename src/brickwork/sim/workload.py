@@ -27,7 +27,7 @@ class Arrival:
     time_s: float
     request: Request
     plan: Plan
-    is_judged: bool = True
+    is_judged: bool = True  # has a place in the report
     part: str = ""  # its workflow as the mix names it, by which a router knows the sets that serve it
 
 

@@ -34,8 +34,8 @@ def test_a_lone_request_takes_what_its_calls_take_on_a_warm_fleet() -> None:
     profile, stream = profile_of(given), draws(given, 1)
     report = simulate(given, profile, stream, 1, Watch(checks=True))
     solo_s = cost(given.workflows[0], "sd3_t2i", profile, "h800", 2.0).solo_s
-    assert len(report.runs) == 20 and not any(name.startswith(WARM) for name in report.runs)
-    latencies = sorted(run.latency_s for run in report.runs.values() if run.latency_s is not None)
+    assert len(report.runs) == 20 and not any(run.request_id.startswith(WARM) for run in report.runs)
+    latencies = sorted(run.latency_s for run in report.runs if run.latency_s is not None)
     assert latencies[10] <= solo_s + 0.05
     assert report.leaked == 0
 

@@ -50,7 +50,7 @@ def run(given: Scenario, seed: int = 1, checks: bool = True) -> Report:
 
 
 def check_ends(given: Scenario, report: Report) -> None:
-    assert all(run.outcome is not None for run in report.runs.values()), "a request never ended"
+    assert all(run.outcome is not None for run in report.runs), "a request never ended"
     assert report.leaked == 0
     assert report.reserved_s <= sum(each.count for each in given.fleet) * report.ended_s + 1e-6
 
@@ -197,8 +197,8 @@ def test_a_set_scaled_to_zero_starts_an_executor_for_a_request_that_can_wait_for
     )
     report = run(given)
     check_ends(given, report)
-    assert {run.outcome for run in report.runs.values()} == {Outcome.SUCCEEDED}
+    assert {run.outcome for run in report.runs} == {Outcome.SUCCEEDED}
     assert report.reserved_s < 0.1 * report.ended_s
 
     hasty = run(structs.replace(given, slo_scale=1.2))
-    assert {run.outcome for run in hasty.runs.values()} == {Outcome.REJECTED}
+    assert {run.outcome for run in hasty.runs} == {Outcome.REJECTED}
