@@ -137,10 +137,8 @@ def _near(turn: Turn, task: TaskRecord) -> list[ExecutorId]:
 def _far(turn: Turn, task: TaskRecord) -> list[ExecutorId]:
     state, ids = turn.state, []
     for model in task.needs.heaviest[:1]:
-        ids += [key[1] for key in state.models[model].busy_holders.first(2)]
-    for index, count in ((state.idle_by_free, 2), (state.idle_by_budget, 2), (state.by_budget, 1)):
-        ids += [key[1] for key in index.first(count)]
-    return ids
+        ids += state.models[model].busy_holders.first(2)
+    return [*ids, *state.idle_by_free.first(2), *state.idle_by_budget.first(2), *state.by_budget.first(1)]
 
 
 def _spot(turn: Turn, task: TaskRecord, executor: ExecutorRecord, errand: _Errand) -> Spot | None:

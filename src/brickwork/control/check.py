@@ -149,9 +149,9 @@ def _models(state: "State") -> None:
                 lax.add((model, (-executor.laxity_s, executor.id)))
     wanted_or_somewhere = set(demand) | {model for model, _ in idle} | {model for model, _ in busy}
     assert set(state.models) == wanted_or_somewhere, "models: not those that are wanted or somewhere"
-    assert {(model, key) for model, record in state.models.items() for key in record.idle_holders} == idle
-    assert {(model, key) for model, record in state.models.items() for key in record.busy_holders} == busy
-    assert {(model, key) for model, record in state.models.items() for key in record.lax_holders} == lax
+    assert {(model, key) for model, record in state.models.items() for _, key in record.idle_holders.every(1)} == idle
+    assert {(model, key) for model, record in state.models.items() for key in record.busy_holders.every(1)} == busy
+    assert {(model, key) for model, record in state.models.items() for key in record.lax_holders.every(1)} == lax
     for model, record in state.models.items():
         assert record.demand == demand[model], f"{model}: demand {record.demand}, not {demand[model]}"
         assert list(record.queued) == sorted(queued[model]), f"{model}: queued"
@@ -161,12 +161,12 @@ def _executor_indexes(state: "State") -> None:
     executors = state.executors.values()
     idle = [executor for executor in executors if executor.batch is None]
     busy = [executor for executor in executors if executor.batch is not None]
-    assert list(state.idle_by_free) == sorted((-e.free_bytes, e.id) for e in idle), "idle_by_free"
-    assert list(state.idle_by_budget) == sorted((-e.memory_bytes, e.id) for e in idle), "idle_by_budget"
-    assert list(state.by_budget) == sorted((-e.memory_bytes, e.id) for e in executors), "by_budget"
-    assert list(state.busy_by_free_at) == sorted((e.free_at_s, e.id) for e in busy), "busy_by_free_at"
+    assert state.idle_by_free.every(1) == sorted((-e.free_bytes, e.id) for e in idle), "idle_by_free"
+    assert state.idle_by_budget.every(1) == sorted((-e.memory_bytes, e.id) for e in idle), "idle_by_budget"
+    assert state.by_budget.every(1) == sorted((-e.memory_bytes, e.id) for e in executors), "by_budget"
+    assert state.busy_by_free_at.every(1) == sorted((e.free_at_s, e.id) for e in busy), "busy_by_free_at"
     lax = sorted((-e.laxity_s, e.id) for e in executors if e.laxity_s is not None)
-    assert list(state.busy_by_laxity) == lax, "busy_by_laxity"
+    assert state.busy_by_laxity.every(1) == lax, "busy_by_laxity"
     assert state.devices == Counter(executor.device for executor in executors), "devices"
     assert set(state.leaving) == {executor.id for executor in busy if executor.is_leaving}, "leaving"
     assert not any(executor.is_leaving for executor in idle), "an idle executor is told to leave and is still there"

@@ -47,10 +47,10 @@ def dispatch_ready(turn: Turn) -> None:
     state = turn.state
     for executor, key in turn.handed:
         _take_handed(turn, executor, key)
-    idle = state.idle_by_free.keys
-    while (group := state.ready.first()) and (idle or not state.executors):
+    idle = state.idle_by_free
+    while (group := state.ready.first()) and (len(idle) or not state.executors):
         _place(turn, group)
-    if not idle:
+    if not len(idle):
         for group in state.ready.take_fresh(MAX_FRESH):
             _squeeze_in(turn, group)
         look_ahead(turn)

@@ -42,5 +42,5 @@ def _wait_s(turn: Turn, task: TaskRecord) -> float:
     waiting, busy = len(record.queued) - len(record.idle_holders), len(record.busy_holders)
     if waiting <= 0 or not record.replicas:
         return 0.0
-    free_at_s = record.busy_holders.first(waiting)[-1][0] if busy else turn.now_s
+    free_at_s = record.busy_holders.number(min(waiting, busy) - 1) if busy else turn.now_s
     return free_at_s - turn.now_s + max(0, waiting - busy) * task.share_s / record.replicas

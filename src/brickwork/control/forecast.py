@@ -112,7 +112,7 @@ def _idle(turn: Turn, known: dict[str, Speed]) -> tuple[int, float]:
     idle, executors = turn.state.idle_by_free, turn.state.executors
     if len(known) == 1:
         return len(idle), float(len(idle))
-    found = [known[executors[executor_id].device] for _, executor_id in idle]
+    found = [known[executors[executor_id].device] for executor_id in idle.first(len(idle))]
     return sum([fit for fit, _ in found]), sum([speed for _, speed in found], 0.0)
 
 

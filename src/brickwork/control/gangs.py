@@ -82,7 +82,7 @@ def helper_models(task: TaskRecord, layout: Layout, index: int) -> tuple[ModelSp
 
 def _gangs(turn: Turn, task: TaskRecord, leader: ExecutorRecord, start_s: float) -> list[Gang]:
     may = leader.max_degree > 1 and task.steps > 0 and not task.group[2]
-    if not may or len(turn.state.idle_by_free.keys) < 2:
+    if not may or len(turn.state.idle_by_free) < 2:
         return []
     if not (wides := layouts(turn, task, leader.device)):
         return []
@@ -103,7 +103,7 @@ def _helpers(turn: Turn, task: TaskRecord, leader: ExecutorRecord, count: int) -
     """Up to `count` idle executors that could help, holders of the models first."""
     state, needs = turn.state, task.needs
     holders = state.models[needs.heaviest[0]].idle_holders.first(MAX_LOOKED_AT)
-    roomy = [key[1] for key in state.idle_by_free.first(MAX_LOOKED_AT)]
+    roomy = state.idle_by_free.first(MAX_LOOKED_AT)
     activation_bytes = turn.estimate.activation_bytes(leader.device, task.works, 1)
     found: list[ExecutorRecord] = []
     for executor_id in chain(holders, roomy):

@@ -1,4 +1,4 @@
-"""A sorted list of small keys, for the few orders in which control looks executors up."""
+"""A sorted list of small keys. The orders in which control looks executors up are `_native.Ranking` (ADR 0031)."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
@@ -26,20 +26,8 @@ class SortedKeys(Generic[K]):
             raise KeyError(key)
         del self.keys[place]
 
-    def below(self, key: K) -> int:
-        """How many keys are less than `key`."""
-        return bisect_left(self.keys, key)
-
     def first(self, count: int) -> list[K]:
         return self.keys[:count]
-
-    def last(self, count: int) -> list[K]:
-        """The largest `count` keys, the largest first."""
-        return self.keys[: -count - 1 : -1]
-
-    def every(self, step: int) -> list[K]:
-        """One key of each `step`, from the middle of the first `step` on."""
-        return self.keys[step // 2 :: step]
 
     def __iter__(self) -> Iterator[K]:
         return iter(self.keys)

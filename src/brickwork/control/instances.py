@@ -106,7 +106,7 @@ def _fastest_s(turn: Turn, task: TaskRecord) -> float:
     state, estimate, device = turn.state, turn.estimate, task.request.device
     if task.steps == 0 or task.group[2] or not state.executors:
         return task.lone_s
-    first = state.executors[state.by_budget.first(1)[0][1]]
+    first = state.executors[state.by_budget.first(1)[0]]
     most = min(state.devices.get(device, 0), first.max_degree)
     if most == 1:
         return task.lone_s

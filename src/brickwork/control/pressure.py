@@ -54,7 +54,7 @@ def widen(turn: Turn) -> None:
     state = turn.state
     if not turn.has_freed or state.ready.groups or not len(state.idle_by_free):
         return
-    for _, executor_id in state.busy_by_laxity.last(MAX_LOOKED_AT):
+    for executor_id in state.busy_by_laxity.last(MAX_LOOKED_AT):
         leader = state.executors[executor_id]
         assert leader.batch is not None
         batch = state.batches[leader.batch]
@@ -83,10 +83,10 @@ def _wide(turn: Turn) -> BatchRecord | None:
 def _victim(turn: Turn, task: TaskRecord, finish_s: float) -> BatchRecord | None:
     """The batch that yields to a task that would be late, or that is short."""
     state, slack = turn.state, slack_s(turn, task)
-    ids = [key[1] for key in state.busy_by_laxity.first(MAX_LOOKED_AT)]
+    ids = state.busy_by_laxity.first(MAX_LOOKED_AT)
     for model in task.needs.heaviest[:1]:
-        ids += [key[1] for key in state.models[model].lax_holders.first(MAX_LOOKED_AT)]
-        ids += [key[1] for key in state.models[model].busy_holders.first(MAX_LOOKED_AT)]
+        ids += state.models[model].lax_holders.first(MAX_LOOKED_AT)
+        ids += state.models[model].busy_holders.first(MAX_LOOKED_AT)
     victims = _victims(turn, task, [state.executors[executor] for executor in dict.fromkeys(ids)])
     run_s = min([turn.estimate.equal_batch_s(device, task.works, 1) for device in state.devices])
     chosen = turn.policies.preempt(UrgentView(slack, finish_s, victims, run_s))

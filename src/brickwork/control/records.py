@@ -5,6 +5,7 @@ Mutable, and changed only inside `Control.handle`. A field's comment says all an
 
 from dataclasses import dataclass, field
 
+from brickwork._native import Ranking
 from brickwork.compiler.instance import ConcreteWork
 from brickwork.compiler.plan import PlanTask, Program, ProgramId
 from brickwork.control.facts import Needs, PlanFacts
@@ -145,13 +146,13 @@ class ModelRecord:
 
     demand: int = 0  # tasks not ended whose program needs it
     queued: SortedKeys[Rank] = field(default_factory=SortedKeys)  # of those, the ones that wait or are ready
-    idle_holders: SortedKeys[ExecutorId] = field(default_factory=SortedKeys)
-    busy_holders: SortedKeys[tuple[float, ExecutorId]] = field(default_factory=SortedKeys)  # (free_at_s, id)
-    lax_holders: SortedKeys[tuple[float, ExecutorId]] = field(default_factory=SortedKeys)  # (-laxity_s, id)
+    idle_holders: Ranking = field(default_factory=Ranking)  # by id alone
+    busy_holders: Ranking = field(default_factory=Ranking)  # by free_at_s
+    lax_holders: Ranking = field(default_factory=Ranking)  # by -laxity_s: of those that may yield
 
     @property
     def replicas(self) -> int:
-        return len(self.idle_holders.keys) + len(self.busy_holders.keys)
+        return len(self.idle_holders) + len(self.busy_holders)
 
 
 @dataclass(slots=True, eq=False)

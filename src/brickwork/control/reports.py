@@ -156,7 +156,7 @@ def _end_badly(turn: Turn, batch: BatchRecord, task: TaskRecord, error: str, los
 
 def _has_other(turn: Turn, task: TaskRecord, executor: ExecutorId) -> bool:
     """Is there another executor that could hold the task?"""
-    others = [turn.state.executors[key[1]] for key in turn.state.by_budget.first(2) if key[1] != executor]
+    others = [turn.state.executors[each] for each in turn.state.by_budget.first(2) if each != executor]
     return any(need_bytes(turn, task, other.device) <= other.memory_bytes for other in others)
 
 

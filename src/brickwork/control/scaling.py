@@ -98,7 +98,7 @@ def _add_replica(turn: Turn, model: ModelSpec) -> bool:
 def least_lost(turn: Turn, model: ModelSpec) -> "Place | None":
     """The idle executor on which least is lost for one more replica; None when no place is free for it."""
     state = turn.state
-    idle = [state.executors[executor_id] for _, executor_id in state.idle_by_free.first(MAX_LOOKED_AT)]
+    idle = [state.executors[executor_id] for executor_id in state.idle_by_free.first(MAX_LOOKED_AT)]
     places = [place for executor in idle if (place := _place(turn, executor, model))]
     return min(places, key=lambda place: place.lost, default=None)
 

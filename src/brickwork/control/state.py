@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import TypeVar
 
+from brickwork._native import Ranking
 from brickwork.compiler.instance import ConcreteWork
 from brickwork.compiler.plan import Plan
 from brickwork.control import check
@@ -16,7 +17,6 @@ from brickwork.control.demand import Demand
 from brickwork.control.events import StartOffered
 from brickwork.control.facts import PlanFacts
 from brickwork.control.fairness import Tenant
-from brickwork.control.indexes import SortedKeys
 from brickwork.control.latest import LatestStarts
 from brickwork.control.popularity import Popularity
 from brickwork.control.promises import Promises
@@ -70,13 +70,11 @@ class State:
         self.shares = Shares()  # of workflows
         self.story = Story()
 
-        self.idle_by_free: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-free bytes, id) of the idle
-        self.idle_by_budget: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-memory bytes, id) of the idle
-        self.by_budget: SortedKeys[tuple[int, ExecutorId]] = SortedKeys()  # (-memory bytes, id) of all
-        self.busy_by_free_at: SortedKeys[tuple[float, ExecutorId]] = SortedKeys()  # (free_at_s, id) of the busy
-        self.busy_by_laxity: SortedKeys[tuple[float, ExecutorId]] = (
-            SortedKeys()
-        )  # (-laxity, id) of those that may yield
+        self.idle_by_free = Ranking()  # by -free bytes: the idle
+        self.idle_by_budget = Ranking()  # by -memory bytes: the idle
+        self.by_budget = Ranking()  # by -memory bytes: all
+        self.busy_by_free_at = Ranking()  # by free_at_s: the busy
+        self.busy_by_laxity = Ranking()  # by -laxity_s: those that may yield
         self.pressed: dict[GroupKey, dict[BatchId, None]] = {}  # batches that yield for a group, by group
         self.wide: dict[BatchId, None] = {}  # batches on several devices that were not ordered to yield
         self.joinable: dict[GroupKey, dict[BatchId, None]] = {}  # batches that take further rows, by group
@@ -179,7 +177,7 @@ class State:
         self.devices[executor.device] = self.devices.get(executor.device, 0) + 1
         self._find_common_device()
         self.largest_seen_bytes = max(self.largest_seen_bytes, executor.memory_bytes)
-        self.by_budget.add((-executor.memory_bytes, executor.id))
+        self.by_budget.add(-executor.memory_bytes, executor.id)
         self._index(executor)
 
     def remove_executor(self, executor: ExecutorRecord) -> None:
@@ -187,7 +185,7 @@ class State:
         for model in list(executor.replicas):
             self.remove_replica(executor, model)
         self._unindex(executor)
-        self.by_budget.remove((-executor.memory_bytes, executor.id))
+        self.by_budget.remove(-executor.memory_bytes, executor.id)
         self.devices[executor.device] -= 1
         if self.devices[executor.device] == 0:
             del self.devices[executor.device]
@@ -221,7 +219,7 @@ class State:
         """Seconds until an executor is idle, by prediction; 0 when one is, or none is there."""
         if len(self.idle_by_free) or not len(self.busy_by_free_at):
             return 0.0
-        return max(0.0, self.busy_by_free_at.first(1)[0][0] - now_s)
+        return max(0.0, self.busy_by_free_at.number(0) - now_s)
 
     def crew(self, batch: BatchRecord) -> list[ExecutorRecord]:
         """The executors of a batch, its leader first."""
@@ -230,7 +228,8 @@ class State:
     def running_s(self, now_s: float) -> float:
         """Device seconds that running batches still take, by prediction. One that is late counts as done."""
         left_s = self.free_at_sum_s - now_s * len(self.busy_by_free_at)
-        for free_at_s, _ in self.busy_by_free_at:
+        for place in range(len(self.busy_by_free_at)):
+            free_at_s = self.busy_by_free_at.number(place)
             if free_at_s >= now_s:
                 break
             left_s += now_s - free_at_s
@@ -340,40 +339,36 @@ class State:
     def _index(self, executor: ExecutorRecord) -> None:
         holds = [self.models[model] for model in executor.replicas]
         if executor.batch is None:
-            self.idle_by_free.add((-executor.free_bytes, executor.id))
-            self.idle_by_budget.add((-executor.memory_bytes, executor.id))
+            self.idle_by_free.add(-executor.free_bytes, executor.id)
+            self.idle_by_budget.add(-executor.memory_bytes, executor.id)
             for record in holds:
-                record.idle_holders.add(executor.id)
+                record.idle_holders.add(0, executor.id)
             return
-        free_at = (executor.free_at_s, executor.id)
         self.free_at_sum_s += executor.free_at_s
-        self.busy_by_free_at.add(free_at)
+        self.busy_by_free_at.add(executor.free_at_s, executor.id)
         for record in holds:
-            record.busy_holders.add(free_at)
+            record.busy_holders.add(executor.free_at_s, executor.id)
         if executor.laxity_s is not None:
-            lax = (-executor.laxity_s, executor.id)
-            self.busy_by_laxity.add(lax)
+            self.busy_by_laxity.add(-executor.laxity_s, executor.id)
             for record in holds:
-                record.lax_holders.add(lax)
+                record.lax_holders.add(-executor.laxity_s, executor.id)
 
     def _unindex(self, executor: ExecutorRecord) -> None:
         holds = [self.models[model] for model in executor.replicas]
         if executor.batch is None:
-            self.idle_by_free.remove((-executor.free_bytes, executor.id))
-            self.idle_by_budget.remove((-executor.memory_bytes, executor.id))
+            self.idle_by_free.remove(-executor.free_bytes, executor.id)
+            self.idle_by_budget.remove(-executor.memory_bytes, executor.id)
             for record in holds:
-                record.idle_holders.remove(executor.id)
+                record.idle_holders.remove(0, executor.id)
             return
-        free_at = (executor.free_at_s, executor.id)
-        self.busy_by_free_at.remove(free_at)
-        self.free_at_sum_s = self.free_at_sum_s - executor.free_at_s if self.busy_by_free_at.keys else 0.0
+        self.busy_by_free_at.remove(executor.free_at_s, executor.id)
+        self.free_at_sum_s = self.free_at_sum_s - executor.free_at_s if len(self.busy_by_free_at) else 0.0
         for record in holds:
-            record.busy_holders.remove(free_at)
+            record.busy_holders.remove(executor.free_at_s, executor.id)
         if executor.laxity_s is not None:
-            lax = (-executor.laxity_s, executor.id)
-            self.busy_by_laxity.remove(lax)
+            self.busy_by_laxity.remove(-executor.laxity_s, executor.id)
             for record in holds:
-                record.lax_holders.remove(lax)
+                record.lax_holders.remove(-executor.laxity_s, executor.id)
 
     def _forget_model(self, model: ModelId) -> None:
         record = self.models[model]

@@ -14,6 +14,6 @@ def warm(turn: Turn, request: RequestRecord) -> None:
     for model in request.facts.models.values():
         if state.replicas(model.id) or not len(state.idle_by_free):
             continue
-        executor = state.executors[state.idle_by_free.first(1)[0][1]]
+        executor = state.executors[state.idle_by_free.first(1)[0]]
         if executor.free_bytes >= model.weight_bytes:
             load(turn, executor, model, turn.why("refused, and promised"), request.id)

@@ -39,13 +39,13 @@ class VirtualRow:
     is_stopped: bool = False
     first: int = 0  # the step at which this dispatch took it up
 
-    @classmethod
-    def of(cls, run: TaskRun, works: tuple[ConcreteWork, ...]) -> "VirtualRow":
+    @staticmethod
+    def of(run: TaskRun, works: tuple[ConcreteWork, ...]) -> "VirtualRow":
         step, stop = run.checkpoint.step if run.checkpoint else 0, 0
         for work in works:
             if work.is_step and work.trips > stop:
                 stop = work.trips
-        return cls(run, works, step, stop, first=step)
+        return VirtualRow(run, works, step, stop, first=step)
 
 
 @record(frozen=True, slots=True)
