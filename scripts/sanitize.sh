@@ -3,8 +3,8 @@
 #
 #   scripts/sanitize.sh thread  [DIRECTORY]     the inbox's threads (tests/native) under the thread sanitizer
 #   scripts/sanitize.sh tcp     [DIRECTORY]     the suites of the tcp fabric under the thread sanitizer
-#   scripts/sanitize.sh address [DIRECTORY]     the conformance suites of fabrics, inboxes and tensors under the address
-#                                               sanitizer
+#   scripts/sanitize.sh address [DIRECTORY]     the conformance suites of fabrics, inboxes and tensors, and
+#                                               tests/unit/native, under the address sanitizer
 #
 # Builds in DIRECTORY (default: a new one under TMPDIR, removed afterwards); the installed extension is left alone.
 set -eu
@@ -51,4 +51,4 @@ fi
 export ASAN_OPTIONS="detect_leaks=0 ${ASAN_OPTIONS:-}" PYTHONPATH="$build" OMP_NUM_THREADS=1
 export LD_PRELOAD="$(${CXX:-c++} -print-file-name=libasan.so) $(${CXX:-c++} -print-file-name=libstdc++.so.6)"
 "$python" -m pytest -q -p no:cacheprovider tests/conformance/test_inbox.py tests/conformance/test_tensors.py \
-    tests/conformance/test_fabric.py tests/conformance/test_fabric_strangers.py
+    tests/conformance/test_fabric.py tests/conformance/test_fabric_strangers.py tests/unit/native
