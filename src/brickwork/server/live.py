@@ -1,4 +1,4 @@
-"""A job that this server runs: from its launch over the end of its run to the row that tells it."""
+"""A job that this server brings to its end: from its launch over the end of its run to the row that tells it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,12 +19,13 @@ Results = tuple[tuple[str, Value], ...]
 
 @dataclass(slots=True)
 class Live:
-    """A job of this server that has not ended."""
+    """A job of this server, or left by an earlier one, that has not ended."""
 
     job: Job  # the row as it was before this server's attempt
     feed: Feed
-    run: Run = field(init=False)  # the latest one
-    runs: int = 0  # launched so far; more than one when results could not be kept
+    is_launched: bool = False
+    run: Run = field(init=False)  # the latest one, once it is launched
+    asked: int = 0  # times the coordinator was asked to run it; more than one when it refused, or results were not kept
     is_over: bool = False  # the latest run has ended
     is_canceled: bool = False  # somebody asked for the end
     held_up: str = ""  # what the storage's failure is for whose end it waits
@@ -39,8 +40,8 @@ class Live:
 
     def next_request(self) -> RequestId:
         """What the coordinator shall call the next run."""
-        self.runs += 1
-        return RequestId(self.job.id if self.runs == 1 else f"{self.job.id}.{self.runs}")
+        self.asked += 1
+        return RequestId(self.job.id if self.asked == 1 else f"{self.job.id}.{self.asked}")
 
     def begin(self, store: JobStore) -> None:
         """Order the commit of the attempt. The store keeps orders in their order, so nobody need wait for it."""

@@ -37,7 +37,10 @@ class Recovery:
 
     async def run(self, left: tuple[Job, ...]) -> None:
         for job in left:
-            await self._service.storage.insist(partial(self._resume, job.id))
+            try:
+                await self._service.storage.insist(partial(self._resume, job.id))
+            except Exception as defect:  # the others shall run nevertheless
+                self._service.give_up(job.id, defect)
 
     async def _resume(self, job_id: JobId) -> None:
         job = await self._store.get(job_id)  # as it is now: it may have been canceled while others were resumed
@@ -48,7 +51,7 @@ class Recovery:
                 await self._launch(job, await self._prepare(job))
         except _Over as over:
             await self._store.finish(job.id, job.attempt, self._epoch, over.state, time(), error=over.error)
-            self._service.metrics.count_end(job.workflow, over.state)
+        self._service.settle(await self._store.get(job.id))
 
     async def _prepare(self, job: Job) -> dict[str, Any]:
         if job.workflow not in self._service.workflows:

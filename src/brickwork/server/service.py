@@ -42,7 +42,7 @@ from brickwork.server.views import JobView, view
 from brickwork.store.artifacts import ArtifactDirectory
 from brickwork.store.errors import UnknownJob
 from brickwork.store.jobs import Job, JobError, JobId, JobStore, Value
-from brickwork.store.states import JobState
+from brickwork.store.states import TERMINAL, JobState
 from brickwork.workflow.api import Workflow
 from brickwork.workflow.inputs import validate
 
@@ -94,7 +94,7 @@ class Service:
         self.refusal = ""
         if left:
             log.warning("%d unfinished jobs of an earlier server run again", len(left))
-            self._spawn(Recovery(self, self._store, self._epoch).run(left))
+            self._take_over(left)
         self._spawn(keep_house(self._store, self.artifacts, keep_s, self.storage))
 
     async def drain(self, bound_s: float) -> int:
@@ -168,7 +168,8 @@ class Service:
             first = self._taking.get(created.job.id)
             return (await asyncio.shield(first))[0] if first else created.job, True
         try:
-            live = self.launch(job, submission)
+            live = Live(job, Feed(self._epoch))
+            self._launch(live, submission)
         except BrickworkError as error:
             raise await self._refuse(job, error) from None
         self.metrics.accepted[job.workflow].inc()
@@ -203,9 +204,10 @@ class Service:
         live = self._live.get(job.id)
         if live is not None:
             live.is_canceled = True
-            if not live.run.finished.done():
+            if live.is_launched and not live.run.finished.done():
                 live.feed.add("state", {"status": job.state})
                 self._coordinator.cancel(live.run.request_id)
+        self.settle(job)
         return self._shown(job)
 
     async def wait(self, job: Job) -> Job:
@@ -215,12 +217,10 @@ class Service:
 
     async def events(self, job_id: str, seen: str | None, tenant: str | None = None) -> AsyncIterator[Event | None]:
         """The events of a job after `seen`; None now and then while nothing happens. raises NotFound at once"""
-        if tenant is not None:
-            await self._row(JobId(job_id), tenant)
+        await self._row(JobId(job_id), tenant)
         live = self._live.get(JobId(job_id))
         feed = live.feed if live else self._ended.get(JobId(job_id))
         if feed is None:
-            await self._row(JobId(job_id))
             feed, seen = Feed(self._epoch), None
             feed.end()
 
@@ -241,19 +241,35 @@ class Service:
 
     # From the row to the end ----------------------------------------------------------------------------------------
 
-    def resume(self, job: Job, inputs: Mapping[str, Any], slo: SLO) -> None:
-        """Launch a job of an earlier server. raises what says that it was not taken"""
-        self.launch(job, self._submission(job, inputs, slo))
+    def _take_over(self, left: tuple[Job, ...]) -> None:
+        """Let an earlier server's jobs be followed and waited for from now on, and launch them in the background."""
+        for job in left:
+            self._enter(Live(job, Feed(self._epoch)))
+        self._spawn(Recovery(self, self._store, self._epoch).run(left))
 
-    def launch(self, job: Job, submission: Submission) -> Live:
+    def resume(self, job: Job, inputs: Mapping[str, Any], slo: SLO) -> None:
+        """Launch a job of an earlier server, unless it has ended. raises what says that it was not taken"""
+        if live := self._live.get(job.id):
+            self._launch(live, self._submission(job, inputs, slo))
+
+    def settle(self, job: Job) -> None:
+        """Tell the end of a job that ended before it was launched, if it did."""
+        live = self._live.get(job.id)
+        if live is not None and not live.is_launched and job.state in TERMINAL:
+            self._tell(live, job)
+
+    def give_up(self, job_id: JobId, defect: Exception) -> None:
+        """Because of a defect of ours, a job does not end here; the next server runs it again."""
+        log.error("job %s could not be ended", job_id, exc_info=defect)
+        if live := self._live.get(job_id):
+            self._let_go(live, defect)
+
+    def _launch(self, live: Live, submission: Submission) -> None:
         """Hand a committed job to the coordinator. raises what says that it was not taken"""
-        live = Live(job, Feed(self._epoch))
         self._run(live, submission)
-        self._live[job.id] = live
-        self.metrics.live.set(len(self._live))
+        self._enter(live)
         live.feed.add("state", {"status": JobState.QUEUED})
         self._spawn(self._see_through(live))
-        return live
 
     def _submission(self, job: Job, inputs: Mapping[str, Any], slo: SLO) -> Submission:
         """A job as the coordinator takes it, with as much of its deadline as is left to it."""
@@ -266,7 +282,7 @@ class Service:
         run = self._coordinator.submit(submission, partial(self._progressed, live), live.next_request())
         if run.finished.done() and (error := run.finished.exception()):
             raise error
-        live.run, live.is_over = run, False
+        live.run, live.is_launched, live.is_over = run, True, False
 
     async def _run_again(self, live: Live) -> None:
         """Launch a job whose results could not be kept, as it ran before; its deadline does not count any more."""
@@ -348,15 +364,23 @@ class Service:
             end = await self.storage.insist(ending, live.hold)
             job = await self.storage.insist(partial(commit, self._store, live, end), live.hold)
         except Exception as defect:
-            log.exception("job %s could not be ended", live.job.id)
-            return self._let_go(live, defect)
-        live.feed.add("result", view(job).model_dump(mode="json"))
+            return self.give_up(live.job.id, defect)
         if job.state is JobState.SUCCEEDED and not live.was_held_up:
             self._delivery.learn(monotonic() - live.run.ended_s)
-        self._let_go(live, job)
-        self.metrics.count_end(job.workflow, job.state)
+        self._tell(live, job)
         if job.state is JobState.SUCCEEDED and job.finished_s is not None:
             self.metrics.job_seconds[job.workflow].observe(job.finished_s - job.created_s)
+
+    def _enter(self, live: Live) -> None:
+        """From here on, the job is this server's business."""
+        self._live[live.job.id] = live
+        self.metrics.live.set(len(self._live))
+
+    def _tell(self, live: Live, job: Job) -> None:
+        """A job has ended: everybody hears of it."""
+        live.feed.add("result", view(job).model_dump(mode="json"))
+        self._let_go(live, job)
+        self.metrics.count_end(job.workflow, job.state)
 
     def _let_go(self, live: Live, end: Job | Exception) -> None:
         """The job is no longer this server's business: nobody waits for it in vain."""

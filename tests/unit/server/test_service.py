@@ -1,13 +1,16 @@
-"""Goal: a refusal is one answer, for everybody who asks under one key, and however often the disk refuses its commit.
+"""Goal: a refusal is one answer, for everybody who asks under one key, and however often the disk refuses its commit;
+whoever follows or awaits a job of an earlier server hears of its end, however early the question comes.
 
 Method: a service whose executors were never started, so that every deadline is refused; a store that fails when the
 end of a job is to be written, as often as a test says.
 """
 
 import asyncio
-from collections.abc import Coroutine
+import json
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from brickwork.server.service import Service
 from brickwork.starter.workflows import text_to_image
 from brickwork.store.artifacts import ArtifactDirectory
 from brickwork.store.errors import StoreError
+from brickwork.store.jobs import Job, JobId
 from brickwork.store.pending import Pending
 from brickwork.store.sqlite import SqliteJobStore
 from brickwork.store.states import JobState
@@ -39,24 +43,30 @@ class FailingStore(SqliteJobStore):
         return failed
 
 
-async def answers(model: Path, state_dir: Path, keys: list[str | None], failures: int) -> tuple[list[Any], list[str]]:
-    """What submissions under these keys are told, all at once, and the states of the rows that there are then."""
+@asynccontextmanager
+async def serving(model: Path, state_dir: Path) -> AsyncIterator[tuple[Service, FailingStore]]:
+    """A service that takes jobs, but starts no executors."""
     workflow = text_to_image(model)
     with FailingStore(state_dir) as store:
         artifacts, metrics = ArtifactDirectory(state_dir / "artifacts"), Metrics([workflow.name])
         service = Service(store, artifacts, embedded(1, 1, 1 << 30), {workflow.name: workflow}, metrics)
         service._epoch = await store.new_epoch(0.0)
         service.refusal = ""
+        yield service, store
+        await service.storage.close()
+
+
+async def answers(model: Path, state_dir: Path, keys: list[str | None], failures: int) -> tuple[list[Any], list[str]]:
+    """What submissions under these keys are told, all at once, and the states of the rows that there are then."""
+    async with serving(model, state_dir) as (service, store):
         store.failures = failures
 
         def submit(key: str | None) -> Coroutine[Any, Any, Any]:
             sender = Sender(monotonic(), "fingerprint", key)
-            return service.submit(workflow.name, {"prompt": "a red circle"}, SLO(deadline_s=5.0), sender)
+            return service.submit("text-to-image", {"prompt": "a red circle"}, SLO(deadline_s=5.0), sender)
 
         told = await asyncio.gather(*map(submit, keys), return_exceptions=True)
-        states = [job.state for job in await store.list()]
-        await service.storage.close()
-        return told, states
+        return told, [job.state for job in await store.list()]
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +89,53 @@ def test_a_refusal_is_told_when_it_is_committed(tiny_sd3: Path, tmp_path: Path) 
     told, states = asyncio.run(answers(tiny_sd3, tmp_path, ["one", "one"], failures=5))
     assert [type(answer) for answer in told] == [Rejected, Rejected]
     assert set(states) == {JobState.REJECTED}
+
+
+LEFT = {
+    "refused": JobState.EXPIRED,
+    "unknown": JobState.FAILED,
+    "canceling": JobState.CANCELED,
+    "late": JobState.CANCELED,
+}
+"""Jobs that an earlier server left, and what becomes of them."""
+
+
+async def leave(state_dir: Path) -> None:
+    """An earlier server takes all these jobs, starts one, and dies."""
+    with SqliteJobStore(state_dir) as store:
+        epoch = await store.new_epoch(0.0)
+        for name in LEFT:
+            workflow = "of-yesterday" if name == "unknown" else "text-to-image"
+            values = (("prompt", "a red circle"),)
+            await store.create(Job(JobId(name), workflow, values, created_s=time(), epoch=epoch, deadline_s=60.0))
+        await store.start(JobId("canceling"), 1, epoch, time())
+        await store.request_cancel(JobId("canceling"), time())
+
+
+async def told_of_each(model: Path, state_dir: Path, failures: int) -> tuple[dict[str, str], dict[str, JobState]]:
+    """What followers of each job are told at last and what those who wait are, if all ask before anything goes on."""
+    await leave(state_dir)
+    async with serving(model, state_dir) as (service, store):
+        store.failures = failures
+        left = await store.unfinished()
+        service._take_over(left)
+
+        async def last(name: str) -> str:
+            seen = [event async for event in await service.events(name, None) if event is not None]
+            return str(json.loads(seen[-1].data)["status"])
+
+        follows = [asyncio.ensure_future(last(name)) for name in LEFT]
+        waits = [asyncio.ensure_future(service.wait(job)) for job in left]
+        await service.cancel("late")
+        told = dict(zip(LEFT, await asyncio.gather(*follows), strict=True))
+        assert await service.drain(60.0) == 0
+        return told, {job.id: job.state for job in await asyncio.gather(*waits)}
+
+
+@pytest.mark.parametrize("failures", [0, 3])
+def test_jobs_of_an_earlier_server_are_followed_to_their_ends(tiny_sd3: Path, tmp_path: Path, failures: int) -> None:
+    """1. A server leaves four jobs. 2. The next one is asked for them at once, and for the end of one, while the disk
+    refuses the first ends. 3. Every stream ends with the job's end, and so does every wait."""
+    told, awaited = asyncio.run(told_of_each(tiny_sd3, tmp_path, failures))
+    assert awaited == LEFT
+    assert told == LEFT
