@@ -13,7 +13,8 @@ void bind_tcp(nb::module_&);
 void bind_ucx(nb::module_&);
 
 NB_MODULE(_native, m) {
-  m.doc() = "Atomic words, fabrics, inboxes: the part of the data engine that Python cannot say; and what control does most.";
+  m.doc() =
+      "Atomic words, fabrics, inboxes: the part of the data engine that Python cannot say; and what control does most.";
   nb::set_leak_warnings(false);  // an arena that a global holds at exit is no leak
   bind_words(m);
   bind_ranking(m);

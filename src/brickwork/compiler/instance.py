@@ -24,6 +24,15 @@ class ConcreteWork(NamedTuple):
     is_step: bool = False  # it stands in the loop: one call a step
 
 
+def steps_of(works: tuple[ConcreteWork, ...]) -> int:
+    """Steps of a task's loop; 0 without a loop."""
+    steps = 0
+    for work in works:
+        if work.is_step and work.trips > steps:
+            steps = work.trips
+    return steps
+
+
 def resolve(plan: Plan, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """All scalars of a request: `values` (validated) and what the plan computes from them.
 

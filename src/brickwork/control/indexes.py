@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-K = TypeVar("K", bound=tuple | str)  # type: ignore[type-arg]
+K = TypeVar("K", bound=tuple)  # type: ignore[type-arg]
 
 
 class SortedKeys(Generic[K]):

@@ -6,7 +6,7 @@ Mutable, and changed only inside `Control.handle`. A field's comment says all an
 from dataclasses import dataclass, field
 
 from brickwork._native import Ranking
-from brickwork.compiler.instance import ConcreteWork
+from brickwork.compiler.instance import ConcreteWork, steps_of
 from brickwork.compiler.plan import PlanTask, Program, ProgramId
 from brickwork.control.facts import Needs, PlanFacts
 from brickwork.control.indexes import SortedKeys
@@ -68,11 +68,7 @@ class TaskRecord:
     @property
     def steps(self) -> int:
         """Steps of its loop that are left; 0 without a loop."""
-        steps = 0
-        for work in self.works:
-            if work.is_step and work.trips > steps:
-                steps = work.trips
-        return steps
+        return steps_of(self.works)
 
     def set_alone(self) -> None:
         """It must not share a batch any more. For a task that is not READY."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from brickwork.compiler.instance import ConcreteWork
+from brickwork.compiler.instance import ConcreteWork, steps_of
 from brickwork.control.actions import Dispatch
 from brickwork.core.batch import TaskEnd, TaskRun
 from brickwork.core.ids import TaskId
@@ -41,11 +41,8 @@ class VirtualRow:
 
     @staticmethod
     def of(run: TaskRun, works: tuple[ConcreteWork, ...]) -> "VirtualRow":
-        step, stop = run.checkpoint.step if run.checkpoint else 0, 0
-        for work in works:
-            if work.is_step and work.trips > stop:
-                stop = work.trips
-        return VirtualRow(run, works, step, stop, first=step)
+        step = run.checkpoint.step if run.checkpoint else 0
+        return VirtualRow(run, works, step, steps_of(works), first=step)
 
 
 @record(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import pytest
 from brickwork.coordinator.embedded import embedded
 from brickwork.core.errors import Rejected
 from brickwork.core.request import SLO
-from brickwork.server import storage
+from brickwork.server import recovery, storage
 from brickwork.server.answers import Sender
 from brickwork.server.metrics import Metrics
 from brickwork.server.service import Service
@@ -139,3 +139,29 @@ def test_jobs_of_an_earlier_server_are_followed_to_their_ends(tiny_sd3: Path, tm
     told, awaited = asyncio.run(told_of_each(tiny_sd3, tmp_path, failures))
     assert awaited == LEFT
     assert told == LEFT
+
+
+def test_a_job_that_cannot_be_resumed_stops_no_other(
+    tiny_sd3: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect of ours: whoever waits for that job is told, it stays for the next server, and the others end."""
+
+    def broken(job: Job, _artifacts: ArtifactDirectory) -> dict[str, Any]:
+        if job.id == "refused":
+            raise RuntimeError("a defect")
+        return {"prompt": "a red circle"}
+
+    async def wait_for_all() -> dict[str, str]:
+        await leave(tmp_path)
+        async with serving(tiny_sd3, tmp_path) as (service, store):
+            left = await store.unfinished()
+            service._take_over(left)
+            told = await asyncio.gather(*map(service.wait, left), return_exceptions=True)
+            assert [job.id for job in await store.unfinished()] == ["refused"]
+            return {
+                job.id: end.state if isinstance(end, Job) else str(end) for job, end in zip(left, told, strict=True)
+            }
+
+    monkeypatch.setattr(recovery, "kept_inputs", broken)
+    ends = LEFT | {"refused": "a defect", "late": JobState.EXPIRED}
+    assert asyncio.run(wait_for_all()) == ends
