@@ -81,20 +81,22 @@ def test_pictures_travel_as_data_urls(tmp_path: Path) -> None:
         sendable("x", tmp_path / "none.png")
 
 
-@given(st.lists(st.dictionaries(st.text(), st.text(), max_size=2), max_size=8), st.data())
-def test_events_survive_comments_and_breaks(sent: list[dict[str, str]], data: st.DataObject) -> None:
-    """1. The server sends events and comments; the connection breaks anywhere. 2. The next one begins after the last
-    event that was whole. In the end each event was seen once."""
+@given(
+    sent=st.lists(st.dictionaries(st.text(), st.text(), max_size=2), max_size=8),
+    breaks=st.lists(st.integers(1, 40), max_size=8),
+)
+def test_events_survive_comments_and_breaks(sent: list[dict[str, str]], breaks: list[int]) -> None:
+    """1. The server sends events and comments; the connection breaks after so many lines, until the last one holds.
+    2. The next one begins after the last event that was whole. In the end each event was seen once."""
     records = [
         f"id: 1.{k}\nevent: state\ndata: {json.dumps(value)}\n\n: keep-alive\n\n" for k, value in enumerate(sent)
     ]
     follower = Follower("job")
     got: list[object] = []
-    while len(got) < len(sent):
+    for count in [*breaks, None]:
         seen = follower.headers().get("last-event-id", "1.-1")
         text = "".join(records[int(seen.removeprefix("1.")) + 1 :])
-        lines = text.splitlines()
-        for line in lines[: data.draw(st.integers(1, len(lines)))]:
+        for line in text.splitlines()[:count]:
             got += [event.data for event in follower.feed(line)]
     assert got == sent
 
