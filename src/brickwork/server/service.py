@@ -274,7 +274,7 @@ class Service:
     def _submission(self, job: Job, inputs: Mapping[str, Any], slo: SLO) -> Submission:
         """A job as the coordinator takes it, with as much of its deadline as is left to it."""
         if slo.deadline_s is not None:
-            slo = replace(slo, deadline_s=slo.deadline_s - self._delivery.allowance_s(slo.deadline_s))
+            slo = replace(slo, deadline_s=slo.deadline_s - self._delivery.allowance_s(slo.deadline_s, monotonic()))
         return replace(submission_of(self.workflows[job.workflow], inputs, slo), tenant=job.tenant)
 
     def _run(self, live: Live, submission: Submission) -> None:
@@ -366,7 +366,8 @@ class Service:
         except Exception as defect:
             return self.give_up(live.job.id, defect)
         if job.state is JobState.SUCCEEDED and not live.was_held_up:
-            self._delivery.learn(monotonic() - live.run.ended_s)
+            now_s = monotonic()
+            self._delivery.learn(now_s - live.run.ended_s, now_s)
         self._tell(live, job)
         if job.state is JobState.SUCCEEDED and job.finished_s is not None:
             self.metrics.job_seconds[job.workflow].observe(job.finished_s - job.created_s)
