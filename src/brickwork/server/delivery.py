@@ -39,9 +39,9 @@ class Delivery:
         if self._mean_s == 0.0:
             self._mean_s, self._deviation_s = seconds, seconds / 2
         else:
-            belief = self._belief(now_s)
+            belief, usual_s = self._belief(now_s), max(OUTLIER * self._deviation_s, self._mean_s)
             mean_s, deviation_s = belief * self._mean_s, belief * self._deviation_s
-            off_s = min(seconds - mean_s, max(OUTLIER * deviation_s, mean_s))
+            off_s = min(seconds - mean_s, usual_s)
             self._deviation_s = deviation_s + 2 * GAIN * (abs(off_s) - deviation_s)
             self._mean_s = mean_s + GAIN * off_s
         self._learned_s = now_s

@@ -55,3 +55,10 @@ def test_what_was_slow_is_not_believed_for_ever(times_s: list[float]) -> None:
     assert after(*times_s, quiet_s=STALE_S - 1.0) == known
     assert after(*times_s, quiet_s=STALE_S) == pytest.approx(known / 2)
     assert after(*times_s, quiet_s=20 * STALE_S) < 1e-5 * known
+
+
+def test_after_an_hour_of_quiet_it_learns_as_quickly_as_ever() -> None:
+    delivery = Delivery()
+    for now_s in [*range(100), *range(4000, 4020)]:
+        delivery.learn(0.02, float(now_s))
+    assert 0.02 <= delivery.allowance_s(10.0, 4019.0) < 0.025
